@@ -16,6 +16,8 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/insomniacslk/dhcp/iana"
 	"pgregory.net/rapid"
+
+	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 func newResponder() *responder {
@@ -268,7 +270,7 @@ func TestDHCPOnTheWire(t *testing.T) {
 		}
 	})
 	t.Run("renewing by unicast", func(t *testing.T) {
-		err := inNamespace(rig.clients, func() error {
+		err := netns.Do(rig.clients, func() error {
 			if err := setUp("cli0", "10.99.0.10/24"); err != nil {
 				return err
 			}
@@ -311,7 +313,7 @@ func TestDHCPOnTheWire(t *testing.T) {
 func (r *rig) client(t *testing.T, mac string, opts ...nclient4.ClientOpt) *nclient4.Client {
 	t.Helper()
 	var client *nclient4.Client
-	err := inNamespace(r.clients, func() (err error) {
+	err := netns.Do(r.clients, func() (err error) {
 		client, err = nclient4.New("cli0", append([]nclient4.ClientOpt{nclient4.WithHWAddr(mustMAC(t, mac)), nclient4.WithTimeout(5 * time.Second)}, opts...)...)
 		return err
 	})

@@ -22,6 +22,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/netns"
+	"github.com/ingotcloud/ingot/internal/ramdisk"
 )
 
 // newSite serves a boot's artefacts over HTTP.
@@ -83,7 +85,9 @@ func TestArtefacts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := bytes.Clone(plain)
-	copy(want[0x1200:], line)
+	if err := ramdisk.PatchCmdline(want, line); err != nil {
+		t.Fatal(err)
+	}
 	url := func(name string) string { return site.URL + Path(testKey, name) }
 
 	t.Run("script", func(t *testing.T) {
@@ -245,10 +249,10 @@ func TestCommandLineMustFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer template.Close()
-	if _, err := cmdlinePatch(template, strings.Repeat("x", 2048)); err != nil {
+	if _, err := cmdlinePatch(template, strings.Repeat("x", 2047)); err != nil {
 		t.Error(err)
 	}
-	if _, err := cmdlinePatch(template, strings.Repeat("x", 2049)); !fault.Is(err, fault.Internal) {
+	if _, err := cmdlinePatch(template, strings.Repeat("x", 2048)); !fault.Is(err, fault.Internal) {
 		t.Errorf("a line that is too long: %v", err)
 	}
 	if _, err := cmdlinePatch(strings.NewReader("no PE file"), "x"); !fault.Is(err, fault.Internal) {
@@ -334,11 +338,11 @@ func TestChoose(t *testing.T) {
 func TestTFTP(t *testing.T) {
 	rig := newRig(t)
 	rig.start(t, newTable("token"), Artifacts{})
-	if err := inNamespace(rig.clients, func() error { return setUp("cli0", "10.99.0.10/24") }); err != nil {
+	if err := netns.Do(rig.clients, func() error { return setUp("cli0", "10.99.0.10/24") }); err != nil {
 		t.Fatal(err)
 	}
 	get := func(name string) (content []byte, err error) {
-		err = inNamespace(rig.clients, func() error {
+		err = netns.Do(rig.clients, func() error {
 			client, err := tftp.NewClient(net.JoinHostPort(testServer.String(), "69"))
 			if err != nil {
 				return err
@@ -365,7 +369,7 @@ func TestTFTP(t *testing.T) {
 			t.Errorf("%q was given out: %d bytes", name, len(content))
 		}
 	}
-	err := inNamespace(rig.clients, func() error {
+	err := netns.Do(rig.clients, func() error {
 		client, err := tftp.NewClient(net.JoinHostPort(testServer.String(), "69"))
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/agentapi"
+	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // Source knows the machines; the domain implements it over SQL. Both methods are called once per request, so they
@@ -87,7 +88,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{handler: handler, closers: []func() error{func() error { cancel(); return nil }}}
 	// Sockets stay in the namespace that they were made in, so only opening them happens inside it.
-	if err := inNamespace(o.Namespace, func() error { return s.listen(ctx, o, log) }); err != nil {
+	if err := netns.Do(o.Namespace, func() error { return s.listen(ctx, o, log) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("netboot on %s: %w", o.Interface, err), s.Close())
 	}
 	context.AfterFunc(ctx, func() {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,9 +17,11 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	vnetns "github.com/vishvananda/netns"
 
 	"github.com/ingotcloud/ingot/internal/agentapi"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // table is a Source for tests.
@@ -87,14 +90,18 @@ func fakeUKI(t *testing.T, size int) string {
 	content := make([]byte, size)
 	rand.Read(content)
 	le := binary.LittleEndian
-	clear(content[:0x200])
+	clear(content[:0x400])
 	copy(content, "MZ")
 	le.PutUint32(content[0x3c:], 0x80)
 	copy(content[0x80:], "PE\x00\x00")
 	coff := content[0x84:]
 	le.PutUint16(coff[0:], 0x8664)
 	le.PutUint16(coff[2:], 1)
-	section := coff[20:]
+	const optional = 112 + 16*8 // PE32+ with all its directories
+	le.PutUint16(coff[16:], optional)
+	le.PutUint16(coff[20:], 0x20b)
+	le.PutUint32(coff[20+108:], 16)
+	section := coff[20+optional:]
 	copy(section, ".cmdline")
 	le.PutUint32(section[8:], 2048)
 	le.PutUint32(section[16:], 2048)
@@ -121,17 +128,17 @@ func newRig(t *testing.T) *rig {
 	id := randomHex(4)
 	r := &rig{server: "ingot-nb-s-" + id, clients: "ingot-nb-c-" + id}
 	for _, ns := range []string{r.server, r.clients} {
-		if err := createNamespace(ns); err != nil {
+		if err := netns.Create(ns); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := deleteNamespace(ns); err != nil {
+			if err := netns.Delete(ns); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	// The veth pair is born in the clients' namespace and one end moves over.
-	err := inNamespace(r.clients, func() error {
+	err := netns.Do(r.clients, func() error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
 		if err := netlink.LinkAdd(bridge); err != nil {
 			return err
@@ -157,7 +164,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := inNamespace(r.server, func() error { return setUp("srv0", testServer.String()+"/24") }); err != nil {
+	if err := netns.Do(r.server, func() error { return setUp("srv0", testServer.String()+"/24") }); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -177,6 +184,18 @@ func plug(name string) error {
 		return err
 	}
 	return netlink.LinkSetUp(link)
+}
+
+func moveLink(name, namespace string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	handle, err := vnetns.GetFromName(namespace)
+	if err != nil {
+		return err
+	}
+	return errors.Join(netlink.LinkSetNsFd(link, int(handle)), handle.Close())
 }
 
 func setUp(name, addr string) error {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pin/tftp/v3"
+
+	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // debianIPXE is where Debian's package ipxe keeps its boot programs.
@@ -62,7 +64,7 @@ func startTFTP(namespace string, self netip.Addr, dir string, log *slog.Logger) 
 	t.server.SetRetries(tftpRetries)
 	go func() {
 		// The library opens a socket per transfer, so its loop must run inside the namespace.
-		t.done <- inNamespace(namespace, func() error { return t.server.Serve(conn) })
+		t.done <- netns.Do(namespace, func() error { return t.server.Serve(conn) })
 	}()
 	return t, nil
 }

@@ -1,7 +1,6 @@
 package netboot
 
 import (
-	"bytes"
 	"context"
 	"debug/pe"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"os/exec"
 
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/ramdisk"
 )
 
 // Signing is the operator's pair for Secure Boot; both are paths of PEM files, and both are empty without Secure Boot.
@@ -40,28 +40,31 @@ func patchCmdline(a *artefact, uki io.ReaderAt, at int64, line string) (*artefac
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	patch.ReaderAt, patch.at = a.ReaderAt, patch.at+at
+	patch.ReaderAt, patch.at = a.ReaderAt, at
 	a.ReaderAt, a.varies = patch, line
 	return a, nil
 }
 
-// cmdlinePatch finds the section .cmdline (systemd-stub(7)) of a unified kernel image and fills it with the command
-// line. Spaces fill the rest: the stub takes the whole section.
+// cmdlinePatch is the unified kernel image with the command line. Only its front, as far as the section with the
+// command line reaches, is held in memory: kernel and RAM disk come after it.
 func cmdlinePatch(uki io.ReaderAt, line string) (patched, error) {
+	const damaged = "The unified kernel image on the server is damaged."
 	file, err := pe.NewFile(uki)
 	if err != nil {
-		return patched{}, fault.Wrap(err, fault.Internal, "The unified kernel image on the server is damaged.")
+		return patched{}, fault.Wrap(err, fault.Internal, damaged)
 	}
 	section := file.Section(".cmdline")
 	if section == nil {
 		return patched{}, fault.New(fault.Internal, "The unified kernel image on the server has no room for a command line.")
 	}
-	room := int(min(section.Size, section.VirtualSize))
-	if len(line) > room {
-		return patched{}, fault.New(fault.Internal, "The kernel command line of this boot has %d bytes, the image has room for %d.", len(line), room)
+	front := make([]byte, section.Offset+section.Size)
+	if _, err := uki.ReadAt(front, 0); err != nil {
+		return patched{}, fault.Wrap(err, fault.Internal, damaged)
 	}
-	fill := append([]byte(line), bytes.Repeat([]byte{' '}, room-len(line))...)
-	return patched{ReaderAt: uki, at: int64(section.Offset), bytes: fill}, nil
+	if err := ramdisk.PatchCmdline(front, line); err != nil {
+		return patched{}, fault.Wrap(err, fault.Internal, "The kernel command line of this boot does not fit into the unified kernel image.")
+	}
+	return patched{ReaderAt: uki, bytes: front}, nil
 }
 
 // signedUKI writes a boot's unified kernel image, signed with the operator's key by sbsign(1).
