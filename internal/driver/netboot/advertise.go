@@ -63,7 +63,8 @@ func (a *advertiser) serve(log *slog.Logger) {
 		}
 		// 255 hops prove to the receiver that we are on its link.
 		if _, err := a.conn.WriteTo(message, &ipv6.ControlMessage{HopLimit: 255, IfIndex: a.nic.Index}, allNodes); err != nil {
-			log.Warn("Sending a router advertisement failed", "to", src, "error", err)
+			// Our own link-local address is new, perhaps, and not yet ours to use; solicitations are repeated.
+			log.Info("Sending a router advertisement failed", "to", src.String(), "error", err)
 		}
 	}
 }

@@ -15,6 +15,9 @@ import (
 // defaultLease is short: a machine is moved between networks more often than it forgets to renew.
 const defaultLease = time.Hour
 
+// lookupTimeout is how long a client waits before it asks again; a later answer is of no use to anybody.
+const lookupTimeout = 4 * time.Second
+
 // responder answers DHCP messages from static reservations. It has no state of its own.
 type responder struct {
 	source Source
@@ -31,6 +34,8 @@ func (r *responder) answer(ctx context.Context, datagram []byte) (request, reply
 		return nil, nil
 	}
 	mac := request.ClientHWAddr.String()
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
 	lease, err := r.source.Lease(ctx, mac)
 	if err != nil {
 		r.log.Error("A DHCP request went unanswered: the reservation could not be read", "mac", mac, "error", err)
@@ -87,10 +92,10 @@ func (r *responder) verdict(m *dhcpv4.DHCPv4, lease *Lease) dhcpv4.MessageType {
 		}
 	case dhcpv4.MessageTypeDecline:
 		if forUs {
-			r.log.Warn("A machine found its reserved address in use by somebody else", "mac", m.ClientHWAddr, "address", ours)
+			r.log.Warn("A machine found its reserved address in use by somebody else", "mac", m.ClientHWAddr.String(), "address", lease.Addr.Addr())
 		}
 	case dhcpv4.MessageTypeRelease:
-		r.log.Debug("A machine gave its address back; the reservation stays", "mac", m.ClientHWAddr, "address", ours)
+		r.log.Debug("A machine gave its address back; the reservation stays", "mac", m.ClientHWAddr.String(), "address", lease.Addr.Addr())
 	}
 	return dhcpv4.MessageTypeNone
 }
@@ -131,7 +136,7 @@ func (r *responder) grant(kind dhcpv4.MessageType, m *dhcpv4.DHCPv4, lease *Leas
 	}
 	if p := programOf(m); p != nil && lease.BootKey != "" {
 		p.boot(reply, m, r.self, r.web, lease.BootKey)
-		r.log.Info("A machine asks what to boot", "mac", m.ClientHWAddr, "program", p.name, "message", kind)
+		r.log.Info("A machine asks what to boot", "mac", m.ClientHWAddr.String(), "program", p.name, "message", kind)
 	}
 	return reply
 }
@@ -150,7 +155,7 @@ func (r *responder) refuse(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 	if !m.GatewayIPAddr.IsUnspecified() {
 		reply.SetBroadcast()
 	}
-	r.log.Info("Refused a machine an address that is not its own", "mac", m.ClientHWAddr)
+	r.log.Info("Refused a machine an address that is not its own", "mac", m.ClientHWAddr.String())
 	return reply
 }
 
@@ -190,7 +195,7 @@ func serveDHCP(ctx context.Context, sock *dhcpSocket, r *responder, log *slog.Lo
 			continue
 		}
 		if err := sock.Send(request, reply); err != nil {
-			log.Warn("Sending a DHCP reply failed", "mac", request.ClientHWAddr, "error", err)
+			log.Warn("Sending a DHCP reply failed", "mac", request.ClientHWAddr.String(), "error", err)
 		}
 	}
 }

@@ -215,22 +215,12 @@ func setUp(name, addr string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// start runs the server in the rig, with iPXE's files faked where the host has none.
+// start runs the server in the rig.
 func (r *rig) start(t *testing.T, source Source, files Artifacts) *Server {
 	t.Helper()
-	tftp := t.TempDir()
-	for _, name := range tftpFiles {
-		content, err := os.ReadFile(filepath.Join(debianIPXE, name))
-		if err != nil {
-			content = bytes.Repeat([]byte(name), 9000)
-		}
-		if err := os.WriteFile(filepath.Join(tftp, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	s, err := Start(t.Context(), Options{
 		Namespace: r.server, Interface: "srv0", ServerAddr: testServer, Source: source, Artifacts: files,
-		TFTPDir: tftp, Logger: testLogger(t),
+		TFTPDir: bootPrograms(t), Logger: testLogger(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +231,22 @@ func (r *rig) start(t *testing.T, source Source, files Artifacts) *Server {
 		}
 	})
 	return s
+}
+
+// bootPrograms is a folder with iPXE's, or with fakes where the host has none.
+func bootPrograms(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range tftpFiles {
+		content, err := os.ReadFile(filepath.Join(debianIPXE, name))
+		if err != nil {
+			content = bytes.Repeat([]byte(name), 9000)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func mustMAC(t *testing.T, s string) net.HardwareAddr {

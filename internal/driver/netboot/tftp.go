@@ -55,8 +55,8 @@ func startTFTP(namespace string, self netip.Addr, dir string, log *slog.Logger) 
 	t := &tftpServer{closing: make(chan struct{}), done: make(chan error, 1)}
 	t.server = tftp.NewServer(func(name string, to io.ReaderFrom) error {
 		err := t.send(dir, name, to)
-		if err != nil {
-			log.Warn("A TFTP transfer failed", "file", name, "error", err)
+		if err != nil { // EDK2 breaks off its first one on purpose: it only wants to know the size
+			log.Info("A TFTP transfer ended early", "file", name, "error", err)
 		}
 		return err
 	}, nil)

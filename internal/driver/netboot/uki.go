@@ -96,7 +96,7 @@ func (h *Handler) signedUKI(ctx context.Context, boot *Boot) func(to string) err
 			return fault.Wrap(err, fault.Unsupported, "The server cannot sign for Secure Boot: sbsign is not installed.")
 		}
 		if err != nil {
-			return fault.Wrap(fmt.Errorf("sbsign: %w: %s", err, out), fault.Unsupported, "Signing for Secure Boot failed.")
+			return fault.Wrap(fmt.Errorf("sbsign: %w: %s", err, out), fault.Internal, "Signing for Secure Boot failed.")
 		}
 		return nil
 	}
