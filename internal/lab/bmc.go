@@ -31,7 +31,7 @@ func startBMC(m *Machine, d *BMCDescription, log *slog.Logger) (close func() err
 		if err != nil {
 			return nil, fmt.Errorf("IPMI BMC of %s: %w", m.info.Name, err)
 		}
-		d.Address = fmt.Sprint(s.Addr())
+		d.Address = s.Addr().String()
 		return s.Close, nil
 	}
 	return nil, fmt.Errorf("%q is no kind of BMC", d.Kind)

@@ -15,6 +15,7 @@ const (
 	fileSerialLog  = "serial.log"
 	fileVNC        = "vnc.sock"
 	fileTPM        = "tpm.sock"
+	fileTPMPID     = "tpm.pid"
 	fileVars       = "vars.fd"        // firmware variables with Secure Boot off
 	fileVarsSecure = "vars-secure.fd" // and on
 	fileState      = "state.json"

@@ -46,7 +46,7 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	if err := checkHost(config.Rack); err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(config.Dir)
+	dir, err := folder(config.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +65,6 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	if err := r.lock(); err != nil {
 		return nil, err
 	}
@@ -108,6 +105,18 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	}
 	r.log.Info("the rack is up", "rack", config.Rack.Name, "machines", len(r.machines), "accel", accel, "netns", r.description.Netns)
 	return r, nil
+}
+
+// folder makes the rack's folder and gives its one true name, which is how the kernel tells where a process works.
+func folder(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
 }
 
 // lock holds the folder for this process; the kernel lets go of it however the process ends.

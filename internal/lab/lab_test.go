@@ -449,3 +449,23 @@ func TestAKilledLabsMachinesAreAdopted(t *testing.T) {
 		t.Errorf("it still runs: %v", left)
 	}
 }
+
+func TestAHungQEMUCanBeEnded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts QEMU")
+	}
+	c := prepare(t, strings.Replace(biosRack, "nics:", "tpm: true, nics:", 1))
+	rack := start(t, c)
+	m := rack.Machine("b1")
+	give(t, m, vbmc.On)
+	pid, err := qmp.PeerPID(filepath.Join(c.Dir, "b1", fileQMP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(pid, syscall.SIGSTOP)
+	give(t, m, vbmc.ForceRestart)
+	give(t, m, vbmc.ForceRestart) // with the TPM's state, which one swtpm may use at a time
+	if left := processesIn(c.Dir); len(left) != 2 {
+		t.Errorf("running: %v", left)
+	}
+}

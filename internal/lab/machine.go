@@ -169,7 +169,7 @@ func (m *Machine) Do(ctx context.Context, action vbmc.Action) error {
 		if q == nil {
 			return nil
 		}
-		return q.qmp.Execute(ctx, "system_powerdown", nil, nil)
+		return q.do(ctx, "system_powerdown", nil)
 	case vbmc.ForceRestart:
 		// Always a new QEMU: its command line is the next boot's.
 		if q != nil {
@@ -182,7 +182,7 @@ func (m *Machine) Do(ctx context.Context, action vbmc.Action) error {
 		if q == nil {
 			return errors.New("a diagnostic interrupt needs a machine that is on")
 		}
-		if err := q.qmp.Execute(ctx, "inject-nmi", nil, nil); err != nil {
+		if err := q.do(ctx, "inject-nmi", nil); err != nil {
 			return err
 		}
 		m.tell("Warning", "A diagnostic interrupt was sent.")
@@ -221,7 +221,7 @@ func (m *Machine) turnOn(ctx context.Context, why string) error {
 	}
 	if err == nil {
 		m.running(q)
-		err = q.qmp.Execute(ctx, "cont", nil, nil)
+		err = q.do(ctx, "cont", nil)
 	}
 	if err == nil {
 		err = m.change(func(s *machineState) { s.Boot, s.Spec = left, hw.spec })
@@ -278,7 +278,7 @@ func (m *Machine) awaitEnd(q *qemu) {
 	var reason string
 	select {
 	case reason = <-q.ended:
-	case <-q.exited:
+	case <-q.process.exited:
 		select { // it may have told before it went
 		case reason = <-q.ended:
 		default:
@@ -384,8 +384,8 @@ func (m *Machine) InsertMedia(ctx context.Context, url, file string) error {
 }
 
 func (q *qemu) insert(ctx context.Context, file string) error {
-	return q.qmp.Execute(ctx, "blockdev-change-medium",
-		map[string]any{"id": "cd", "filename": file, "format": "raw", "read-only-mode": "read-only", "force": true}, nil)
+	return q.do(ctx, "blockdev-change-medium",
+		map[string]any{"id": "cd", "filename": file, "format": "raw", "read-only-mode": "read-only", "force": true})
 }
 
 // EjectMedia empties the virtual CD, also one that the guest has locked.
@@ -393,7 +393,7 @@ func (m *Machine) EjectMedia(ctx context.Context) error {
 	m.order.Lock()
 	defer m.order.Unlock()
 	if q := m.current(); q != nil {
-		if err := q.qmp.Execute(ctx, "eject", map[string]any{"id": "cd", "force": true}, nil); err != nil {
+		if err := q.do(ctx, "eject", map[string]any{"id": "cd", "force": true}); err != nil {
 			return err
 		}
 	}
@@ -434,7 +434,7 @@ func (m *Machine) Screenshot(ctx context.Context) ([]byte, error) {
 	defer os.Remove(temp.Name())
 	// QEMU's working directory is the machine's folder.
 	args := map[string]any{"filename": filepath.Base(temp.Name()), "format": "png"}
-	if err := q.qmp.Execute(ctx, "screendump", args, nil); err != nil {
+	if err := q.do(ctx, "screendump", args); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(temp.Name())

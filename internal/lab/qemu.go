@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,9 +23,10 @@ import (
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
-// How long a process may take to listen, and QEMU to quit before it is killed.
+// How long a process may take to listen, QEMU to answer an order, and a process to quit before it is killed.
 const (
 	listenWithin = 30 * time.Second
+	answerWithin = 20 * time.Second
 	quitWithin   = 5 * time.Second
 )
 
@@ -32,13 +35,13 @@ type qemu struct {
 	dir     string
 	qmp     *qmp.Client
 	console net.Conn
-	kill    func() error
-	exited  chan struct{} // closed when the process is gone
-	ended   chan string   // the guest stopped by itself: QMP's ShutdownCause
+	process *process
+	tpm     *process    // nil without
+	ended   chan string // the guest stopped by itself: QMP's ShutdownCause
 }
 
 // startQEMU runs QEMU inside the namespace, connects to it, and leaves it paused.
-func startQEMU(ctx context.Context, ns, dir string, args []string, tpm bool) (*qemu, error) {
+func startQEMU(ctx context.Context, ns, dir string, args []string, tpm bool) (q *qemu, err error) {
 	for _, socket := range []string{fileQMP, fileSerial, fileVNC, fileTPM} { // of one that was killed
 		if err := os.Remove(filepath.Join(dir, socket)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -46,30 +49,37 @@ func startQEMU(ctx context.Context, ns, dir string, args []string, tpm bool) (*q
 	}
 	ctx, cancel := context.WithTimeout(ctx, listenWithin)
 	defer cancel()
-	if tpm {
-		if err := os.MkdirAll(filepath.Join(dir, "tpm"), 0o700); err != nil {
-			return nil, err
-		}
-		// --terminate: it ends when QEMU does, however that ends, so nobody needs to look after it.
-		p, err := spawn(ns, dir, "swtpm.log", "swtpm", "socket", "--tpm2", "--terminate",
-			"--tpmstate", "dir=tpm", "--ctrl", "type=unixio,path="+fileTPM)
+	q = &qemu{dir: dir}
+	defer func() {
 		if err != nil {
-			return nil, err
+			q, err = nil, errors.Join(err, q.process.end(), q.tpm.end())
 		}
-		// Only looked at: a connection that ends would end it too.
-		if err := p.await(ctx, func() error { _, err := os.Stat(filepath.Join(dir, fileTPM)); return err }); err != nil {
-			return nil, errors.Join(err, p.kill())
+	}()
+	if tpm {
+		if q.tpm, err = startTPM(ctx, ns, dir); err != nil {
+			return q, err
 		}
 	}
-	p, err := spawn(ns, dir, fileLog, "qemu-system-x86_64", args...)
+	q.process, err = spawn(ns, dir, fileLog, "qemu-system-x86_64", args...)
+	if err == nil {
+		err = q.process.await(ctx, func() error { return q.connect(ctx) })
+	}
+	return q, err
+}
+
+// startTPM runs the TPM of the QEMU that starts next.
+func startTPM(ctx context.Context, ns, dir string) (*process, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "tpm"), 0o700); err != nil {
+		return nil, err
+	}
+	// --terminate: it ends when QEMU does, however that ends, so that nobody has to look after it.
+	p, err := spawn(ns, dir, "swtpm.log", "swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", "dir=tpm",
+		"--ctrl", "type=unixio,path="+fileTPM, "--pid", "file="+fileTPMPID)
 	if err != nil {
 		return nil, err
 	}
-	q := &qemu{dir: dir, kill: p.kill, exited: p.exited}
-	if err := p.await(ctx, func() error { return q.connect(ctx) }); err != nil {
-		return nil, errors.Join(err, p.kill())
-	}
-	return q, nil
+	// Only looked at: a connection that ends would end it too.
+	return p, p.await(ctx, func() error { _, err := os.Stat(filepath.Join(dir, fileTPM)); return err })
 }
 
 // adoptQEMU connects to the QEMU that another lab process left in the folder; nil when there is none. One that does
@@ -79,39 +89,21 @@ func adoptQEMU(ctx context.Context, dir string) (*qemu, error) {
 	if err != nil {
 		return nil, nil // nobody listens
 	}
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("open process %d: %w", pid, err)
+	q := &qemu{dir: dir}
+	if q.process, err = adoptProcess("QEMU", dir, pid); err != nil || q.process == nil {
+		return nil, err
 	}
-	q := &qemu{
-		dir:    dir,
-		exited: make(chan struct{}),
-		kill: func() error {
-			if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("kill process %d: %w", pid, err)
-			}
-			return nil
-		},
+	var tpmPID int
+	if text, err := os.ReadFile(filepath.Join(dir, fileTPMPID)); err == nil {
+		tpmPID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0, which is no process here, when it is garbage
 	}
-	go func() {
-		for { // not our child, so there is no waiting for it: a pidfd is readable when its process has ended
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
-			if !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
-		close(q.exited)
-	}()
+	if q.tpm, err = adoptProcess("swtpm", dir, tpmPID); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, quitWithin)
 	defer cancel()
 	if err := q.connect(ctx); err != nil {
-		if err := q.kill(); err != nil {
-			return nil, err
-		}
-		<-q.exited
-		return nil, nil
+		return nil, errors.Join(q.process.end(), q.tpm.end())
 	}
 	return q, nil
 }
@@ -140,29 +132,36 @@ func (q *qemu) connect(ctx context.Context) error {
 	return nil
 }
 
+// do is a QMP command that does not wait for ever: a QEMU that hangs must not keep the machine from being ended.
+func (q *qemu) do(ctx context.Context, command string, args map[string]any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return q.qmp.Execute(ctx, command, args, nil)
+}
+
 // status is QMP's RunState: running, paused, shutdown, …
 func (q *qemu) status(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, quitWithin)
+	defer cancel()
 	var s struct{ Status string }
 	err := q.qmp.Execute(ctx, "query-status", nil, &s)
 	return s.Status, err
 }
 
-// stop ends the process: asked first, so that it flushes, then killed.
+// stop ends the processes: asked first, so that they flush, then killed.
 func (q *qemu) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), quitWithin)
 	defer cancel()
 	// Its answer may be lost in its end; whether it ended is seen below.
 	_ = q.qmp.Execute(ctx, "quit", nil, nil)
-	select {
-	case <-q.exited:
-	case <-ctx.Done():
-		if err := q.kill(); err != nil {
-			return err
-		}
-		<-q.exited
+	q.process.waits(ctx)
+	if err := q.process.end(); err != nil {
+		return err
 	}
 	q.hangUp()
-	return nil
+	// The TPM ends by itself now. The next one would stumble over its lock and its socket.
+	q.tpm.waits(ctx)
+	return q.tpm.end()
 }
 
 // hangUp closes the lines to it.
@@ -171,13 +170,14 @@ func (q *qemu) hangUp() {
 	q.console.Close()
 }
 
-// process is a child in a session of its own, so that an interrupt typed at the lab does not reach it.
+// process is a child in a session of its own, so that an interrupt typed at the lab does not reach it, or one that
+// another lab started. The methods that end it take nil for one that never was.
 type process struct {
 	name   string
 	log    string
 	from   int64 // where its part of the log starts
-	cmd    *exec.Cmd
-	exited chan struct{}
+	kill   func() error
+	exited chan struct{} // closed when it is gone
 }
 
 func spawn(ns, dir, logName, name string, args ...string) (*process, error) {
@@ -187,20 +187,79 @@ func spawn(ns, dir, logName, name string, args ...string) (*process, error) {
 		return nil, err
 	}
 	defer log.Close()
-	if info, err := log.Stat(); err == nil {
-		p.from = info.Size()
+	info, err := log.Stat()
+	if err != nil {
+		return nil, err
 	}
-	p.cmd = exec.Command(name, args...)
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := netns.Do(ns, p.cmd.Start); err != nil {
+	p.from = info.Size()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := netns.Do(ns, cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	p.kill = cmd.Process.Kill
 	go func() {
-		_ = p.cmd.Wait() // its last words are in the log
+		_ = cmd.Wait() // its last words are in the log
 		close(p.exited)
 	}()
 	return p, nil
+}
+
+// adoptProcess takes over a process that works in the folder; nil when the id is of no such process.
+func adoptProcess(name, dir string, pid int) (*process, error) {
+	if pid <= 0 {
+		return nil, nil
+	}
+	// The pidfd comes first: it stays with this process when the id is given to another.
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("open process %d: %w", pid, err)
+	}
+	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err != nil || cwd != dir {
+		unix.Close(pidfd)
+		return nil, nil
+	}
+	p := &process{name: name, exited: make(chan struct{})}
+	p.kill = func() error { return unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) }
+	go func() {
+		for { // no child of ours, so there is no waiting for it: a pidfd is readable when its process has ended
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1); !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		close(p.exited) // the pidfd stays open for kill: one per adoption
+	}()
+	return p, nil
+}
+
+// waits gives it until ctx ends to go by itself.
+func (p *process) waits(ctx context.Context) {
+	if p != nil {
+		select {
+		case <-p.exited:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// end kills it, if it is still there, and waits until it is gone.
+func (p *process) end() error {
+	if p == nil {
+		return nil
+	}
+	select {
+	case <-p.exited:
+		return nil
+	default:
+	}
+	if err := p.kill(); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill %s: %w", p.name, err)
+	}
+	<-p.exited
+	return nil
 }
 
 // await repeats ready until it succeeds or the process has ended.
@@ -222,29 +281,25 @@ func (p *process) await(ctx context.Context, ready func() error) error {
 	}
 }
 
-func (p *process) kill() error {
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill %s: %w", p.name, err)
-	}
-	<-p.exited
-	return nil
-}
-
 // lastWords is the end of a log, from an offset on.
 func lastWords(file string, from int64) string {
+	const most = 500
 	f, err := os.Open(file)
 	if err != nil {
 		return err.Error()
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.NewSectionReader(f, from, 1<<20))
+	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err.Error()
 	}
-	const most = 500
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
+	from = max(from, end-most)
+	text, err := io.ReadAll(io.NewSectionReader(f, from, end-from))
+	if err != nil {
+		return err.Error()
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
 		return "it said nothing"
 	}
-	return string(text[max(0, len(text)-most):])
+	return string(text)
 }
