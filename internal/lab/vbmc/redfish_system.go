@@ -38,7 +38,7 @@ func getSystem(s *Redfish, _ *call) (object, error) {
 		"Storage":                 link(systemPath + "/Storage"),
 		"LogServices":             link(systemPath + "/LogServices"),
 		"Links":                   object{"Chassis": links(chassisPath), "ManagedBy": links(managerPath)},
-		"SerialConsole":           object{"MaxConcurrentSessions": 16, "WebSocket": object{"Interactive": true, "ConsoleURI": "/console0"}},
+		"SerialConsole":           object{"MaxConcurrentSessions": 16, "WebSocket": object{"ServiceEnabled": true, "Interactive": true, "ConsoleURI": "/console0"}},
 		"GraphicalConsole":        object{"ServiceEnabled": true, "MaxConcurrentSessions": 16, "ConnectTypesSupported": []string{"KVMIP"}},
 		"Actions": object{"#ComputerSystem.Reset": object{
 			"target":                            root + "/" + systemPath + "/Actions/ComputerSystem.Reset",
