@@ -1,0 +1,42 @@
+//go:build deps
+
+// Package deps holds libraries chosen but not yet used, so that their versions stay pinned.
+package deps
+
+import (
+	_ "github.com/bougou/go-ipmi/pkg/client"
+	_ "github.com/bougou/go-ipmi/pkg/server"
+	_ "github.com/coder/websocket"
+	_ "github.com/diskfs/go-diskfs"
+	_ "github.com/go-jose/go-jose/v4"
+	_ "github.com/goccy/go-yaml"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-tpm/tpm2"
+	_ "github.com/google/uuid"
+	_ "github.com/gophercloud/gophercloud/v2"
+	_ "github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+	_ "github.com/insomniacslk/dhcp/dhcpv4/server4"
+	_ "github.com/johannesboyne/gofakes3/backend/s3mem"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/lima-vm/go-qcow2reader"
+	_ "github.com/minio/minio-go/v7"
+	_ "github.com/pin/tftp/v3"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/schollz/progressbar/v3"
+	_ "github.com/spf13/cobra"
+	_ "github.com/stmcginnis/gofish"
+	_ "github.com/u-root/u-root/pkg/boot/kexec"
+	_ "github.com/u-root/u-root/pkg/cpio"
+	_ "github.com/vishvananda/netlink"
+	_ "github.com/vishvananda/netns"
+	_ "golang.org/x/crypto/argon2"
+	_ "golang.org/x/crypto/bcrypt"
+	_ "golang.org/x/crypto/ssh"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "golang.org/x/time/rate"
+	_ "gopkg.in/yaml.v3"
+	_ "pgregory.net/rapid"
+)
