@@ -57,12 +57,12 @@ func notRedfish(err error) bool {
 // withoutSessions says whether logging in failed because of the sessions, and not because of the password: there are
 // none, or the table is full (a common sickness of BMCs, which basic authentication gets around).
 func withoutSessions(err error) bool {
+	if strings.Contains(err.Error(), "no target provided") {
+		return true // gofish's words for a service root that links to none
+	}
 	answer := answerOf(err)
 	if answer == nil {
 		return false
-	}
-	if answer.HTTPReturnedStatusCode == 0 {
-		return strings.Contains(answer.Message, "no target provided") // gofish: the service root links to none
 	}
 	switch answer.HTTPReturnedStatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:

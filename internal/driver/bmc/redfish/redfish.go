@@ -55,7 +55,7 @@ var (
 
 // New makes a driver without talking to the BMC. wrap runs around every call's body; around.Plain adds nothing. An
 // address or CA that cannot be right is fault.Invalid.
-func New(bmc machine.BMC, wrap around.Func) (*Driver, error) {
+func New(bmc machine.BMC, wrap around.Func) (machine.Driver, error) {
 	u, err := url.Parse(bmc.Address)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fault.New(fault.Invalid, "A Redfish BMC's address is https://host[:port], optionally followed by the system's path.")
