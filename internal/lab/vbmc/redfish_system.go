@@ -245,8 +245,9 @@ func getManager(s *Redfish, _ *call) (object, error) {
 // bmcVersion is the virtual BMC's own firmware version.
 const bmcVersion = "1.0.0"
 
+// getUpdateService has no actions; sushy wants to read that.
 func getUpdateService(*Redfish, *call) (object, error) {
-	return object{"ServiceEnabled": true, "Status": healthy(), "FirmwareInventory": link("UpdateService/FirmwareInventory")}, nil
+	return object{"ServiceEnabled": true, "Status": healthy(), "FirmwareInventory": link("UpdateService/FirmwareInventory"), "Actions": object{}}, nil
 }
 
 func firmwareIDs(s *Redfish) []string { return []string{"BIOS", "BMC"} }

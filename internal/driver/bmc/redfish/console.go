@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 
@@ -37,17 +36,16 @@ func (d *Driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
 			r := http.Request{Header: header}
 			r.SetBasicAuth(d.bmc.Username, d.bmc.Password)
 		}
-		// A client of its own: over a pooled transport the connection could be HTTP/2, which has no Upgrade.
-		transport := d.http.Transport.(bounded).next.Clone()
-		transport.DisableKeepAlives = true
+		// The bare transport: bounded would hide that the connection can be written to. It speaks HTTP/1.1 only, as
+		// net/http does wherever the TLS configuration is ours, and a websocket needs just that.
 		socket, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(d.base, "http")+path, &websocket.DialOptions{
-			HTTPClient: &http.Client{Transport: transport, CheckRedirect: d.http.CheckRedirect}, HTTPHeader: header,
+			HTTPClient: &http.Client{Transport: d.http.Transport.(bounded).next, CheckRedirect: d.http.CheckRedirect}, HTTPHeader: header,
 		})
 		if err != nil {
 			return refused(resp, err)
 		}
 		socket.SetReadLimit(maxMessage)
-		line = &console{Conn: websocket.NetConn(context.Background(), socket, websocket.MessageBinary), transport: transport}
+		line = websocket.NetConn(context.Background(), socket, websocket.MessageBinary)
 		return nil
 	})
 	return line, err
@@ -66,16 +64,4 @@ func refused(resp *http.Response, err error) error {
 		body, _ = io.ReadAll(io.LimitReader(resp.Body, 1<<16)) // what cannot be read is not told
 	}
 	return fmt.Errorf("console: %w", schemas.ConstructError(resp.StatusCode, body))
-}
-
-type console struct {
-	net.Conn
-	transport *http.Transport
-}
-
-// Close leaves the line.
-func (c *console) Close() error {
-	err := c.Conn.Close()
-	c.transport.CloseIdleConnections()
-	return err
 }

@@ -316,7 +316,7 @@ func TestServersThatSpeakNoRedfish(t *testing.T) {
 }
 
 func TestBadAddresses(t *testing.T) {
-	for _, address := range []string{"", "10.0.0.1", "ftp://10.0.0.1", "https://", "https://user:secret@10.0.0.1", "https://10.0.0.1/?a=b"} {
+	for _, address := range []string{"", "10.0.0.1", "ftp://10.0.0.1", "http://10.0.0.1", "https://", "https://user:secret@10.0.0.1", "https://10.0.0.1/?a=b"} {
 		_, err := patient(quiet, time.Minute)(machine.BMC{Kind: "redfish", Address: address})
 		wantKind(t, err, fault.Invalid)
 		if err != nil && strings.Contains(err.Error(), "secret") {

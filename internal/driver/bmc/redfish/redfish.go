@@ -57,7 +57,7 @@ var (
 // address or CA that cannot be right is fault.Invalid.
 func New(bmc machine.BMC, wrap around.Func) (machine.Driver, error) {
 	u, err := url.Parse(bmc.Address)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fault.New(fault.Invalid, "A Redfish BMC's address is https://host[:port], optionally followed by the system's path.")
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: bmc.Insecure} //nolint:gosec // the operator's choice
@@ -72,7 +72,7 @@ func New(bmc machine.BMC, wrap around.Func) (machine.Driver, error) {
 		system = ""
 	}
 	return &Driver{
-		bmc: bmc, base: u.Scheme + "://" + u.Host, system: system, around: wrap,
+		bmc: bmc, base: "https://" + u.Host, system: system, around: wrap,
 		http: httpClient(config), login: make(chan struct{}, 1),
 	}, nil
 }
