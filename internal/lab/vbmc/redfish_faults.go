@@ -14,6 +14,7 @@ type Faults struct {
 	unavailable int
 	hang        int
 	lies        int
+	lost        int
 	delay       time.Duration
 	noSessions  bool
 	seen        int
@@ -33,6 +34,9 @@ func (f *Faults) NoSessions(on bool) { f.set(func() { f.noSessions = on }) }
 
 // LieOn: after the machine was forced off, the power is told as on for the next n questions.
 func (f *Faults) LieOn(n int) { f.set(func() { f.lies = n }) }
+
+// LoseAnswers: the next n POSTs are carried out, but the connection breaks before the answer.
+func (f *Faults) LoseAnswers(n int) { f.set(func() { f.lost = n }) }
 
 // Requests is how many requests came so far, those that were treated badly included.
 func (f *Faults) Requests() int {
@@ -80,11 +84,21 @@ func (f *Faults) Handler(next http.Handler) http.Handler {
 			http.Error(w, "the BMC is busy", http.StatusServiceUnavailable)
 		case noSessions:
 			http.NotFound(w, r)
+		case r.Method == http.MethodPost && !isSessionPath(r.URL.Path) && f.take(&f.lost):
+			next.ServeHTTP(nobody{}, r)
+			panic(http.ErrAbortHandler)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
+
+// nobody reads the answer.
+type nobody struct{}
+
+func (nobody) Header() http.Header         { return http.Header{} }
+func (nobody) Write(p []byte) (int, error) { return len(p), nil }
+func (nobody) WriteHeader(int)             {}
 
 func isSessionPath(path string) bool {
 	const prefix = root + "/SessionService"

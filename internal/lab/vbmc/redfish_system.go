@@ -38,7 +38,7 @@ func getSystem(s *Redfish, _ *call) (object, error) {
 		"Storage":                 link(systemPath + "/Storage"),
 		"LogServices":             link(systemPath + "/LogServices"),
 		"Links":                   object{"Chassis": links(chassisPath), "ManagedBy": links(managerPath)},
-		"SerialConsole":           object{"MaxConcurrentSessions": 16, "WebSocket": object{"Interactive": true, "ConsoleURI": "/console0"}},
+		"SerialConsole":           object{"MaxConcurrentSessions": 16, "WebSocket": object{"ServiceEnabled": true, "Interactive": true, "ConsoleURI": "/console0"}},
 		"GraphicalConsole":        object{"ServiceEnabled": true, "MaxConcurrentSessions": 16, "ConnectTypesSupported": []string{"KVMIP"}},
 		"Actions": object{"#ComputerSystem.Reset": object{
 			"target":                            root + "/" + systemPath + "/Actions/ComputerSystem.Reset",
@@ -245,8 +245,9 @@ func getManager(s *Redfish, _ *call) (object, error) {
 // bmcVersion is the virtual BMC's own firmware version.
 const bmcVersion = "1.0.0"
 
+// getUpdateService has no actions; sushy wants to read that.
 func getUpdateService(*Redfish, *call) (object, error) {
-	return object{"ServiceEnabled": true, "Status": healthy(), "FirmwareInventory": link("UpdateService/FirmwareInventory")}, nil
+	return object{"ServiceEnabled": true, "Status": healthy(), "FirmwareInventory": link("UpdateService/FirmwareInventory"), "Actions": object{}}, nil
 }
 
 func firmwareIDs(s *Redfish) []string { return []string{"BIOS", "BMC"} }

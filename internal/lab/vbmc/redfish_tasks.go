@@ -95,7 +95,7 @@ const taskSchema = "Task.v1_7_0.Task"
 func (t *task) monitorReply(ts *tasks) *reply {
 	return &reply{
 		status: http.StatusAccepted,
-		header: map[string]string{"Location": t.monitor(), "Retry-After": "1"},
+		header: map[string]string{"Location": t.monitor()},
 		body:   finish(t.object(ts), t.url(), taskSchema, t.name),
 	}
 }
