@@ -20,6 +20,9 @@ type Images interface {
 	Range(ctx context.Context, image string, start, length int64) (body io.ReadCloser, total int64, err error)
 }
 
+// DefaultPatience outlasts a restart of the control plane.
+const DefaultPatience = 10 * time.Minute
+
 // Job is one deployment. What has a default may stay zero; Log and Progress too.
 type Job struct {
 	Image       string
@@ -65,7 +68,7 @@ func (j Job) Run(ctx context.Context) (agentapi.DeployResult, error) {
 
 func (j *Job) defaults() {
 	if j.Patience == 0 {
-		j.Patience = 10 * time.Minute
+		j.Patience = DefaultPatience
 	}
 	if j.Pause == 0 {
 		j.Pause = firstPause
