@@ -109,17 +109,17 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, req
 		return err
 	}
 	m.Instance, m.HandedOver = "", false
-	if blame != "" && m.State == Deploying {
+	if m.State == Active {
+		if err := move(ctx, s, tx, m, Deleting, Available); err != nil {
+			return err
+		}
+	}
+	if blame != "" {
 		if err := s.EndBoot(ctx, tx, m.ID); err != nil {
 			return err
 		}
 		s.quarantine(m, blame)
 		return move(ctx, s, tx, m, DeployFailed, "")
-	}
-	if m.State == Active {
-		if err := move(ctx, s, tx, m, Deleting, Available); err != nil {
-			return err
-		}
 	}
 	if err := move(ctx, s, tx, m, Cleaning, Available); err != nil {
 		return err

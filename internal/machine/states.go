@@ -55,6 +55,7 @@ var transitions = []struct {
 	{DeployFailed, Manageable, "an operator took it back"},
 	{Active, Deleting, "the instance lets go of it"},
 	{Deleting, Cleaning, "the machine is off and unplugged"},
+	{Deleting, DeployFailed, "the machine is out of control: nobody can tell that it is off"},
 }
 
 // move takes the machine to another state inside the caller's transaction.
