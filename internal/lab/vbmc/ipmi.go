@@ -162,7 +162,7 @@ func (i *IPMI) registry(guid [16]byte) *handlers.Registry {
 		})
 	}
 	own(types.CommandGetSystemGUID, func([]byte) ([]byte, types.CompletionCode) { return guid[:], types.CodeOK })
-	own(types.CommandChassisControl, i.chassis.control)
+	r.RegisterFunc(types.CommandChassisControl, i.chassis.controlOnce)
 	// The library resets the machine when the BMC is told to reset itself; ours has nothing to reset.
 	own(types.CommandColdReset, unsupported)
 	own(types.CommandWarmReset, unsupported)

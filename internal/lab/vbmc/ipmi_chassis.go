@@ -9,6 +9,7 @@ import (
 
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
 	"github.com/bougou/go-ipmi/pkg/hal"
+	"github.com/bougou/go-ipmi/pkg/handlers"
 	"github.com/bougou/go-ipmi/pkg/types"
 )
 
@@ -23,40 +24,64 @@ type ipmiChassis struct {
 	mu       sync.Mutex
 	blinking *time.Timer // puts the light out after an identify for some seconds
 	ack      types.BootOptionParam_BootInfoAcknowledge
+	last     order // the last Chassis Control
+}
+
+// order is one Chassis Control packet and what it came to.
+type order struct {
+	session, packet uint32
+	code            types.CompletionCode
 }
 
 var _ hal.ChassisHAL = (*ipmiChassis)(nil)
 
-// control is Chassis Control (28.3). The library's own knows no diagnostic interrupt and waits for the machine.
-func (c *ipmiChassis) control(req []byte) ([]byte, types.CompletionCode) {
-	if len(req) != 1 {
-		return nil, types.CodeRequestDataLengthInvalid
+// controlOnce answers a packet that a client sent again, because the answer was lost, without obeying it again. The
+// library lets repeated packets through, which 6.12.13 wants dropped.
+func (c *ipmiChassis) controlOnce(_ context.Context, h *handlers.HandlerContext, req []byte) ([]byte, types.CompletionCode, error) {
+	o := order{session: h.Session.BMCID, packet: h.Session.InboundSeq} // the library sees to it that there is a session
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	if o.session == last.session && o.packet == last.packet {
+		return nil, last.code, nil
 	}
-	order := chassis.ChassisControl(req[0] & 0x0f)
-	switch order {
-	case chassis.ChassisControlPowerUp:
-		return nil, c.order(On)
-	case chassis.ChassisControlPowerDown:
-		return nil, c.order(ForceOff)
-	case chassis.ChassisControlSoftShutdown:
-		return nil, c.order(GracefulShutdown)
-	}
-	if !c.ipmi.machine.Power() {
-		return nil, types.CodeNotSupported // "in present state": nothing below makes sense for a machine that is off
-	}
-	switch order {
-	case chassis.ChassisControlPowerCycle:
-		return nil, c.order(ForceOff, On)
-	case chassis.ChassisControlHardReset:
-		return nil, c.order(ForceRestart)
-	case chassis.ChassisControlDiagnosticInterrupt:
-		return nil, c.order(NMI)
-	}
-	return nil, types.CodeRequestDataFieldInvalid
+	o.code = c.control(req)
+	c.mu.Lock()
+	c.last = o
+	c.mu.Unlock()
+	return nil, o.code, nil
 }
 
-// order starts the actions and answers with their outcome, or with OK when they take longer than a client waits.
-func (c *ipmiChassis) order(actions ...Action) types.CompletionCode {
+// control is Chassis Control (28.3). The library's own knows no diagnostic interrupt and waits for the machine.
+func (c *ipmiChassis) control(req []byte) types.CompletionCode {
+	if len(req) != 1 {
+		return types.CodeRequestDataLengthInvalid
+	}
+	what := chassis.ChassisControl(req[0] & 0x0f)
+	switch what {
+	case chassis.ChassisControlPowerUp:
+		return c.carryOut(On)
+	case chassis.ChassisControlPowerDown:
+		return c.carryOut(ForceOff)
+	case chassis.ChassisControlSoftShutdown:
+		return c.carryOut(GracefulShutdown)
+	}
+	if !c.ipmi.machine.Power() {
+		return types.CodeNotSupported // "in present state": nothing below makes sense for a machine that is off
+	}
+	switch what {
+	case chassis.ChassisControlPowerCycle:
+		return c.carryOut(ForceOff, On)
+	case chassis.ChassisControlHardReset:
+		return c.carryOut(ForceRestart)
+	case chassis.ChassisControlDiagnosticInterrupt:
+		return c.carryOut(NMI)
+	}
+	return types.CodeRequestDataFieldInvalid
+}
+
+// carryOut starts the actions and answers with their outcome, or with OK when they take longer than a client waits.
+func (c *ipmiChassis) carryOut(actions ...Action) types.CompletionCode {
 	done := make(chan error, 1)
 	c.ipmi.work.Go(func() {
 		for _, a := range actions {

@@ -23,6 +23,8 @@ type Subject struct {
 	// Machine is what the BMC has wires to: off at the start, its console echoing as vbmc.Simulated's does. nil when the
 	// BMC is other people's and its machine cannot be seen; the suite then believes the driver.
 	Machine vbmc.Machine
+	// Lacks says, by a test's name, what other people's BMC cannot do; the test is skipped with these words.
+	Lacks map[string]string
 }
 
 // Run runs the suite; setup makes a fresh subject for each test and leaves the cleaning up to t.Cleanup.
@@ -57,6 +59,9 @@ func Run(t *testing.T, setup func(t *testing.T) Subject) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := setup(t)
+			if why := s.Lacks[test.name]; why != "" {
+				t.Skip(why)
+			}
 			test.run(t, s, dial(t, s, s.BMC))
 		})
 	}

@@ -106,7 +106,7 @@ func (d *driver) call(ctx context.Context, op string, f func(ctx context.Context
 			if err := d.ensureLogin(ctx); err != nil {
 				return err
 			}
-			err := f(ctx, d.client)
+			err := ended(ctx, f(ctx, d.client))
 			if !unanswered(err) {
 				return asFault(err)
 			}
@@ -180,7 +180,7 @@ func (d *driver) handshake(ctx context.Context, suite types.CipherSuiteID) (*cli
 			return nil, err
 		}
 		c.WithCipherSuiteID(suite).WithTimeout(patience).WithRetry(0)
-		if err = c.Connect(ctx); err == nil {
+		if err = ended(ctx, c.Connect(ctx)); err == nil {
 			return c.WithTimeout(answerPatience).WithRetry(retries), nil
 		}
 		abandon(c)

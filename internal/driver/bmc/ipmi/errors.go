@@ -3,6 +3,7 @@ package ipmi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/bougou/go-ipmi/pkg/client"
@@ -19,6 +20,14 @@ const noAnswer = "IPMI LAN: "
 func unanswered(err error) bool {
 	var f *fault.Error
 	return err != nil && !errors.As(err, &f) && strings.Contains(err.Error(), noAnswer)
+}
+
+// ended puts the context's own error into err when the context ended: the library may see a mere silence.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
 // once marks the outcome of an order that must not be given twice: silence is no reason to repeat it.
@@ -90,7 +99,14 @@ func says(err error, phrases []string) bool {
 	return false
 }
 
-func lacksSuite(err error) bool { return says(err, mismatches) }
+// openSession is in the library's words for the first message of a login, which proposes the cipher suite.
+const openSession = "RMCP+ Open Session failed"
+
+// lacksSuite says that another suite may do better. Some BMCs (ipmi_sim) refuse a suite with an answer cut so short that
+// the library cannot read the status in it.
+func lacksSuite(err error) bool {
+	return !unanswered(err) && strings.Contains(err.Error(), openSession)
+}
 
 // loginFault gives a failed login its kind.
 func loginFault(err error) error {
@@ -98,7 +114,7 @@ func loginFault(err error) error {
 	switch {
 	case says(err, refusals):
 		return fault.Wrap(err, fault.Unauthorized, "The BMC refused the user name or password.")
-	case lacksSuite(err):
+	case says(err, mismatches):
 		return fault.Wrap(err, fault.Unsupported, "The BMC speaks neither of the IPMI cipher suites 17 and 3.")
 	case answered && !unanswered(err):
 		return fault.Wrap(err, fault.Unauthorized, "The BMC's user is no administrator.")
