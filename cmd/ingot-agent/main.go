@@ -30,7 +30,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "ingot-agent is the init of Ingot's RAM disk: it runs as process 1 of a machine, not here.")
 		os.Exit(2)
 	}
-	defer func() { boot.GiveUp(recover()) }()
+	defer func() { boot.GiveUp(fmt.Sprintf("%v\n%s", recover(), debug.Stack())) }()
 	debug.SetMemoryLimit(memoryLimit)
 	if err := run(context.Background()); err != nil {
 		boot.GiveUp(err)
