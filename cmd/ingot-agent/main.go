@@ -30,7 +30,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "ingot-agent is the init of Ingot's RAM disk: it runs as process 1 of a machine, not here.")
 		os.Exit(2)
 	}
-	defer func() { boot.GiveUp(recover()) }()
+	defer func() { boot.GiveUp(fmt.Sprintf("%v\n%s", recover(), debug.Stack())) }()
 	debug.SetMemoryLimit(memoryLimit)
 	if err := run(context.Background()); err != nil {
 		boot.GiveUp(err)
@@ -64,9 +64,10 @@ func run(ctx context.Context) error {
 	}
 
 	hardware := inventory.New(nil)
-	var nics []string
+	var nics, macs []string
 	for _, nic := range hardware.NICs() {
 		nics = append(nics, nic.Name)
+		macs = append(macs, nic.MAC)
 	}
 	lldp, err := inventory.Listen(ctx, nics, lldpPatience)
 	if err != nil {
@@ -80,7 +81,7 @@ func run(ctx context.Context) error {
 		Log:         log,
 		Version:     version,
 		UUID:        hardware.UUID(),
-		MACs:        hardware.MACs(),
+		MACs:        macs,
 		BootSeconds: uptime,
 		LogText:     kept.Text,
 		SetClock:    func(now time.Time) { boot.SetClock(log, now) },

@@ -37,9 +37,10 @@ type Job struct {
 	Writers     int           // extents decoded and written at once; 0: 4 to 8, by the CPUs
 }
 
-// Run deploys and gives what it did; Disk and Seconds of the result are the caller's.
+// Run deploys and gives what it did; the result's Disk is the caller's to name.
 func (j Job) Run(ctx context.Context) (agentapi.DeployResult, error) {
 	var result agentapi.DeployResult
+	start := time.Now()
 	j.defaults()
 	if need := Need(j.Manifest, j.ConfigDrive); need > j.Disk.Size {
 		return result, tooSmall(need, j.Disk.Size)
@@ -63,6 +64,7 @@ func (j Job) Run(ctx context.Context) (agentapi.DeployResult, error) {
 		}
 		j.Log.Info(step.sentence, "bytes", step.total, "seconds", time.Since(began).Seconds())
 	}
+	result.Seconds = time.Since(start).Seconds()
 	return result, nil
 }
 

@@ -177,6 +177,7 @@ type writer struct {
 
 func (j *Job) newWriter(speed *speedometer, count func(int64)) (*writer, error) {
 	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.IgnoreChecksum(true), // SHA-256 decides
 		zstd.WithDecoderMaxMemory(deployimage.ExtentSize), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, err

@@ -33,12 +33,3 @@ func (r *Reader) NICs() []agentapi.NIC {
 	}
 	return nics
 }
-
-// MACs of the machine's NICs.
-func (r *Reader) MACs() []string {
-	var macs []string
-	for _, nic := range r.NICs() {
-		macs = append(macs, nic.MAC)
-	}
-	return macs
-}
