@@ -129,7 +129,7 @@ func (w *writer) work(ctx context.Context) error {
 func (w *writer) fill(job *extentJob) error {
 	job.plain = job.plain[:job.Length]
 	if n, err := w.src.ReadAt(job.plain, job.Offset); n < len(job.plain) {
-		if err == nil || errors.Is(err, io.EOF) {
+		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		return fmt.Errorf("read the disk at %d: %w", job.Offset+int64(n), err)
