@@ -1,0 +1,4 @@
+package identity
+
+// Token is a stub replaced below.
+type Token struct{}
