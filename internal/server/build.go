@@ -96,7 +96,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 		glance.Dialect(p.images),
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
-			Flavors: flavor.New(p.db, p.clock), Keypairs: keypair.New(p.db, p.clock),
+			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
 		neutron.Dialect(p.networks),
 		ironic.Dialect(p.machines, p.engine, p.db),
