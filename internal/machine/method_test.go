@@ -9,7 +9,7 @@ func TestChoose(t *testing.T) {
 		has  Abilities
 		want Method
 	}{
-		{"everything", all, VirtualMedia},
+		{"everything", all, ByMedia},
 		{"virtual media needs no network", Abilities{VirtualMedia: true, UEFI: true}, ByMedia},
 		{"no virtual media", Abilities{HTTPBoot: true, UEFI: true, Network: true}, ByHTTP},
 		{"neither", Abilities{UEFI: true, Network: true}, ByPXE},

@@ -1,0 +1,249 @@
+// Package config reads the one configuration file: YAML, the environment over it, flags over that. Every key has a
+// default that works for the lab; Check names every mistake with its line.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config of `ingot serve`. The comments are the reference; docs/configuration.md is made from them.
+type Config struct {
+	// Home is the folder that keeps everything the running cloud keeps.
+	Home string `yaml:"home"`
+	// Listen is the address of the public API.
+	Listen string `yaml:"listen"`
+	// PublicURL is how clients reach it; empty: made from listen.
+	PublicURL string `yaml:"public_url"`
+	// TLS of the public API; both empty: plain HTTP.
+	TLS TLS `yaml:"tls"`
+	// Database is "sqlite:PATH" or "postgres://…"; empty: SQLite in home.
+	Database string `yaml:"database"`
+	// Workers is how many steps of long work run at once.
+	Workers int `yaml:"workers"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel string   `yaml:"log_level"`
+	Identity Identity `yaml:"identity"`
+	Images   Images   `yaml:"images"`
+	Machines Machines `yaml:"machines"`
+	Network  Network  `yaml:"network"`
+}
+
+// TLS names PEM files.
+type TLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Identity of the cloud.
+type Identity struct {
+	// AdminPassword of the user admin; empty: drawn at the first start and kept in home/admin-password.
+	AdminPassword string `yaml:"admin_password"`
+	// Region in the catalog.
+	Region string `yaml:"region"`
+	// TokenLife is how long a token is good for.
+	TokenLife time.Duration `yaml:"token_life"`
+}
+
+// Images of the cloud.
+type Images struct {
+	// Folder for the images' data; empty: home/images. Ignored with s3.
+	Folder string `yaml:"folder"`
+	// MaxBytes of an upload and of a disk.
+	MaxBytes int64 `yaml:"max_bytes"`
+	S3       S3    `yaml:"s3"`
+}
+
+// S3 bucket for the images' data; without an endpoint the folder is used.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint"`
+	Bucket    string `yaml:"bucket"`
+	AccessKey string `yaml:"access_key"`
+	SecretKey string `yaml:"secret_key"`
+	Insecure  bool   `yaml:"insecure"` // plain HTTP
+}
+
+// Machines: how the control plane and they meet.
+type Machines struct {
+	// Namespace is the named network namespace of the quarantine network's interface; empty: the host's own.
+	Namespace string `yaml:"namespace"`
+	// Interface on the quarantine network.
+	Interface string `yaml:"interface"`
+	// Address of the control plane on it, with prefix length.
+	Address netip.Prefix `yaml:"address"`
+	// First and Last address that machines in quarantine get.
+	First netip.Addr `yaml:"first"`
+	Last  netip.Addr `yaml:"last"`
+	// AgentPort of the agents' listener and BootPort of the boot artefacts on that address.
+	AgentPort int `yaml:"agent_port"`
+	BootPort  int `yaml:"boot_port"`
+	// MediaListen is where BMCs fetch virtual media: an address on the BMCs' network.
+	MediaListen string `yaml:"media_listen"`
+	// Kernel, Initrd and UKI of the agent's RAM disk, as `ingot ramdisk build` makes them.
+	Kernel string `yaml:"kernel"`
+	Initrd string `yaml:"initrd"`
+	UKI    string `yaml:"uki"`
+	// Cmdline is added to the agent's kernel command line.
+	Cmdline string `yaml:"cmdline"`
+	// SigningKey and SigningCert (PEM) sign the agent for machines with Secure Boot.
+	SigningKey  string `yaml:"signing_key"`
+	SigningCert string `yaml:"signing_cert"`
+	// LookEvery is how often power and agents are looked at.
+	LookEvery time.Duration `yaml:"look_every"`
+}
+
+// Network that all tenants share.
+type Network struct {
+	Name    string       `yaml:"name"`
+	CIDR    netip.Prefix `yaml:"cidr"`
+	Gateway string       `yaml:"gateway"` // empty: none
+	DNS     []string     `yaml:"dns"`
+	First   netip.Addr   `yaml:"first"`
+	Last    netip.Addr   `yaml:"last"`
+	MTU     int          `yaml:"mtu"`
+}
+
+// Default is the configuration of the lab.
+func Default() Config {
+	return Config{
+		Home: "run", Listen: "127.0.0.1:8000", Workers: 32, LogLevel: "info",
+		Identity: Identity{Region: "RegionOne", TokenLife: 4 * time.Hour},
+		Images:   Images{MaxBytes: 1 << 40},
+		Machines: Machines{
+			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
+			First: netip.MustParseAddr("10.77.0.10"), Last: netip.MustParseAddr("10.77.0.99"),
+			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second,
+		},
+		Network: Network{
+			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
+			First: netip.MustParseAddr("10.77.0.100"), Last: netip.MustParseAddr("10.77.0.250"), MTU: 1500,
+		},
+	}
+}
+
+// Environment maps variables to the keys they override.
+var environment = map[string]func(*Config, string){
+	"INGOT_HOME":           func(c *Config, v string) { c.Home = v },
+	"INGOT_LISTEN":         func(c *Config, v string) { c.Listen = v },
+	"INGOT_PUBLIC_URL":     func(c *Config, v string) { c.PublicURL = v },
+	"INGOT_DATABASE":       func(c *Config, v string) { c.Database = v },
+	"INGOT_LOG_LEVEL":      func(c *Config, v string) { c.LogLevel = v },
+	"INGOT_ADMIN_PASSWORD": func(c *Config, v string) { c.Identity.AdminPassword = v },
+}
+
+// Load reads the file (none with an empty path), lays the environment over it and checks the whole.
+func Load(path string) (Config, error) {
+	c := Default()
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return c, err
+		}
+		if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+			return c, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true))
+		}
+	}
+	for name, set := range environment {
+		if value := os.Getenv(name); value != "" {
+			set(&c, value)
+		}
+	}
+	home, err := filepath.Abs(c.Home)
+	if err != nil {
+		return c, err
+	}
+	c.Home = home
+	if c.Database == "" {
+		c.Database = "sqlite:" + filepath.Join(c.Home, "ingot.db")
+	}
+	if c.Images.Folder == "" {
+		c.Images.Folder = filepath.Join(c.Home, "images")
+	}
+	if c.PublicURL == "" {
+		scheme := "http"
+		if c.TLS.Cert != "" {
+			scheme = "https"
+		}
+		c.PublicURL = scheme + "://" + c.Listen
+	}
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("%s: %w", orDefaults(path), err)
+	}
+	return c, nil
+}
+
+func orDefaults(path string) string {
+	if path == "" {
+		return "configuration"
+	}
+	return path
+}
+
+// check names every mistake at once, by key.
+func (c *Config) check() error {
+	var mistakes []error
+	wrong := func(key, format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		wrong("listen", "it must be host:port: %v", err)
+	}
+	if _, _, err := net.SplitHostPort(c.Machines.MediaListen); err != nil {
+		wrong("machines.media_listen", "it must be host:port: %v", err)
+	}
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" {
+		wrong("public_url", "it must be a URL")
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		wrong("tls", "cert and key belong together")
+	}
+	if (c.Machines.SigningCert == "") != (c.Machines.SigningKey == "") {
+		wrong("machines", "signing_cert and signing_key belong together")
+	}
+	if !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres") {
+		wrong("database", `it must be "sqlite:PATH" or "postgres://…"`)
+	}
+	if c.Workers < 1 {
+		wrong("workers", "at least one is needed")
+	}
+	if c.Identity.TokenLife < time.Minute {
+		wrong("identity.token_life", "a token must live for a minute at least")
+	}
+	if c.Machines.LookEvery < time.Second {
+		wrong("machines.look_every", "a second is the least")
+	}
+	quarantine := c.Machines.Address.Masked()
+	for key, addr := range map[string]netip.Addr{"machines.first": c.Machines.First, "machines.last": c.Machines.Last} {
+		if !quarantine.Contains(addr) {
+			wrong(key, "%s is not in %s", addr, quarantine)
+		}
+	}
+	for key, addr := range map[string]netip.Addr{"network.first": c.Network.First, "network.last": c.Network.Last} {
+		if !c.Network.CIDR.Contains(addr) {
+			wrong(key, "%s is not in %s", addr, c.Network.CIDR)
+		}
+	}
+	if c.Machines.First.Compare(c.Machines.Last) > 0 || c.Network.First.Compare(c.Network.Last) > 0 {
+		wrong("first", "a range must not end before it begins")
+	}
+	if c.Network.Gateway != "" {
+		if _, err := netip.ParseAddr(c.Network.Gateway); err != nil {
+			wrong("network.gateway", "%v", err)
+		}
+	}
+	for _, server := range c.Network.DNS {
+		if _, err := netip.ParseAddr(server); err != nil {
+			wrong("network.dns", "%v", err)
+		}
+	}
+	return errors.Join(mistakes...)
+}

@@ -1,0 +1,101 @@
+package instance
+
+import (
+	"context"
+
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+// deletion is the state of the flow that takes an instance apart.
+type deletion struct {
+	Instance string
+	Machine  string
+	Blame    string // why the machine cannot go back to the pool by itself
+}
+
+// DeleteFlow takes an instance apart: its machine is off before its ports are free, and erased before anybody else gets
+// it. It always comes to its end, also on a machine whose BMC is dead: that one is quarantined.
+func (s *Service) DeleteFlow() workflow.Flow[deletion] {
+	return workflow.Flow[deletion]{Name: "server-delete", Steps: []workflow.Step[deletion]{
+		workflow.Tx("begin", "Take the server out of service", s.beginDeletion),
+		workflow.Do("power-off", "Switch the machine off", s.cutPower),
+		workflow.Tx("unplug", "Unplug and free the ports", s.unplug),
+		workflow.Tx("release", "Give the machine back for cleaning", s.release),
+	}}
+}
+
+// Delete takes an instance apart, whatever is being done to it. Deleting it once more is no error.
+func (s *Service) Delete(ctx context.Context, v Viewer, id string, by By) error {
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		i, err := s.Get(ctx, tx, v, id)
+		if err != nil {
+			return err
+		}
+		if err := unlocked(v, i); err != nil {
+			return err
+		}
+		if i.TaskState == DeletingIt {
+			return nil
+		}
+		run, err := s.engine.Replace(ctx, tx, "server-delete", Resource(i.ID), by.Request, deletion{Instance: i.ID}, "the server is deleted")
+		if err != nil {
+			return err
+		}
+		i.TaskState = DeletingIt
+		if err := s.record(ctx, tx, i, by, "delete", run); err != nil {
+			return err
+		}
+		return s.save(ctx, tx, i)
+	})
+}
+
+func (s *Service) beginDeletion(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deletion) error {
+	i, err := s.byID(ctx, tx, d.Instance)
+	if err != nil {
+		return err
+	}
+	d.Machine = i.Machine
+	if d.Machine == "" {
+		return nil
+	}
+	return s.machines.Deleting(ctx, tx, d.Machine)
+}
+
+// powerPatience is how often a BMC that does not answer is asked to switch a machine off before the machine counts as
+// out of control.
+const powerPatience = 5
+
+func (s *Service) cutPower(ctx context.Context, run *workflow.Run, d *deletion) error {
+	if d.Machine == "" {
+		return nil
+	}
+	err := s.machines.EnsurePower(ctx, run, d.Machine, machine.PowerOff, 0)
+	if err != nil && run.Attempt >= powerPatience {
+		d.Blame = "It could not be switched off when its server was deleted: " + err.Error()
+		return nil
+	}
+	return err
+}
+
+func (s *Service) unplug(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deletion) error {
+	if err := s.networks.Unbind(ctx, tx, d.Instance); err != nil {
+		return err
+	}
+	return s.networks.Drop(ctx, tx, d.Instance)
+}
+
+func (s *Service) release(ctx context.Context, tx *db.Tx, run *workflow.Run, d *deletion) error {
+	if d.Machine != "" {
+		if err := s.machines.Release(ctx, tx, d.Machine, d.Instance, run.Request, d.Blame); err != nil {
+			return err
+		}
+	}
+	if err := s.images.Release(ctx, tx, Resource(d.Instance)); err != nil {
+		return err
+	}
+	return s.change(ctx, tx, d.Instance, func(i *Instance) {
+		i.VMState, i.TaskState, i.Machine, i.Deleted = Deleted, NoTask, "", s.clock.Now()
+	})
+}

@@ -1,0 +1,114 @@
+package instance
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+const columns = `id, project, owner, name, description, hostname, reservation, launch_index, flavor, image, key_name, public_key,
+	user_data, config_drive, zone, metadata, tags, vm_state, task_state, power, locked, lock_reason, machine, fault, created_at,
+	updated_at, launched_at, deleted_at`
+
+func scan(row db.Scanner) (*Instance, error) {
+	var i Instance
+	err := row.Scan(&i.ID, &i.Project, &i.Owner, &i.Name, &i.Description, &i.Hostname, &i.Reservation, &i.LaunchIndex,
+		db.JSON(&i.Flavor), &i.Image, &i.KeyName, &i.PublicKey, &i.UserData, &i.ConfigDrive, &i.Zone, db.JSON(&i.Metadata),
+		db.JSON(&i.Tags), &i.VMState, &i.TaskState, &i.Power, &i.Locked, &i.LockReason, &i.Machine, db.JSON(&i.Fault), &i.Created,
+		&i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+	return &i, err
+}
+
+// Viewer is who looks: a project, or an operator who sees all.
+type Viewer struct {
+	Project string
+	All     bool
+}
+
+func notFound(id string) error {
+	return fault.New(fault.NotFound, "Instance %s could not be found.", id)
+}
+
+// Get finds an instance that is not deleted. Another project's is not found.
+func (s *Service) Get(ctx context.Context, q db.Querier, v Viewer, id string) (*Instance, error) {
+	i, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM instance WHERE id = $1 AND deleted_at IS NULL`, id))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !v.All && i.Project != v.Project {
+		return nil, notFound(id)
+	}
+	return i, err
+}
+
+// ByID finds an instance for our own work, also a deleted one.
+func (s *Service) byID(ctx context.Context, q db.Querier, id string) (*Instance, error) {
+	i, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM instance WHERE id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, notFound(id)
+	}
+	return i, err
+}
+
+// List gives the instances of a project, or of all with an empty one, newest first.
+func (s *Service) List(ctx context.Context, project string, deleted bool) ([]*Instance, error) {
+	var where db.Where
+	if project != "" {
+		where.And("project = ?", project)
+	}
+	if deleted {
+		where.And("deleted_at IS NOT NULL")
+	} else {
+		where.And("deleted_at IS NULL")
+	}
+	return db.List(ctx, s.db, scan, `SELECT `+columns+` FROM instance`+where.String()+` ORDER BY created_at DESC, launch_index, id`, where.Args...)
+}
+
+func (s *Service) insert(ctx context.Context, tx *db.Tx, i *Instance) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO instance (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, NULL, NULL)`,
+		i.ID, i.Project, i.Owner, i.Name, i.Description, i.Hostname, i.Reservation, i.LaunchIndex, db.JSON(i.Flavor), i.Image,
+		i.KeyName, i.PublicKey, i.UserData, i.ConfigDrive, i.Zone, db.JSON(i.Metadata), db.JSON(i.Tags), i.VMState, i.TaskState,
+		i.Power, i.Locked, i.LockReason, i.Machine, db.JSON(i.Fault), i.Created, i.Updated)
+	return err
+}
+
+func (s *Service) save(ctx context.Context, tx *db.Tx, i *Instance) error {
+	i.Updated = s.clock.Now()
+	_, err := tx.ExecContext(ctx, `UPDATE instance SET name = $2, description = $3, hostname = $4, metadata = $5, tags = $6, vm_state = $7,
+		task_state = $8, power = $9, locked = $10, lock_reason = $11, machine = $12, fault = $13, updated_at = $14,
+		launched_at = $15, deleted_at = $16 WHERE id = $1`,
+		i.ID, i.Name, i.Description, i.Hostname, db.JSON(i.Metadata), db.JSON(i.Tags), i.VMState, i.TaskState, i.Power, i.Locked,
+		i.LockReason, i.Machine, db.JSON(i.Fault), i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+	return err
+}
+
+// record notes what was asked of an instance, with the run that does it; an empty run for what was done at once.
+func (s *Service) record(ctx context.Context, tx *db.Tx, i *Instance, by By, action, run string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO instance_action (request, instance, action, owner, project, run, started_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, by.Request, i.ID, action, by.User, by.Project, run, s.clock.Now())
+	return err
+}
+
+func scanAction(row db.Scanner) (*Action, error) {
+	var a Action
+	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started)
+	return &a, err
+}
+
+// Actions lists what was asked of an instance, newest first.
+func (s *Service) Actions(ctx context.Context, instance string) ([]*Action, error) {
+	return db.List(ctx, s.db, scanAction, `SELECT request, instance, action, owner, project, run, started_at FROM instance_action
+		WHERE instance = $1 ORDER BY started_at DESC`, instance)
+}
+
+// Steps are what happened in an action.
+func (s *Service) Steps(ctx context.Context, a *Action) ([]workflow.StepRecord, error) {
+	return workflow.StepsOf(ctx, s.db, a.Run)
+}
+
+// Running is the work that is being done on an instance; nil when none is.
+func (s *Service) Running(ctx context.Context, instance string) (*workflow.Run, error) {
+	return workflow.ActiveOf(ctx, s.db, Resource(instance))
+}

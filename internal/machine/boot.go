@@ -1,0 +1,262 @@
+package machine
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ingotcloud/ingot/internal/agentapi"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+const (
+	// bootTimeout is how long a machine may take from the order to the agent's first word: servers with much memory
+	// spend minutes in POST.
+	bootTimeout = 15 * time.Minute
+	// silence after which an agent counts as gone: three missed long polls.
+	silence = 3*agentapi.PollWait + 5*time.Second
+)
+
+// Boot is one start of the agent on a machine, from the order to the end of its session.
+type Boot struct {
+	Key, Machine, Run, Session string
+	Method                     Method
+	Ordered                    bool
+	Armed, Seen, Ended         time.Time
+	token                      string // sealed
+	secretHash                 string
+}
+
+const bootColumns = `key, machine, run, method, token, secret_hash, session, ordered, armed_at, seen_at, ended_at`
+
+func scanBoot(row db.Scanner) (*Boot, error) {
+	var b Boot
+	err := row.Scan(&b.Key, &b.Machine, &b.Run, &b.Method, &b.token, &b.secretHash, &b.Session, &b.Ordered, &b.Armed,
+		db.NullTime(&b.Seen), db.NullTime(&b.Ended))
+	return &b, err
+}
+
+func findBoot(ctx context.Context, q db.Querier, where string, arg string) (*Boot, error) {
+	boot, err := scanBoot(q.QueryRowContext(ctx, `SELECT `+bootColumns+` FROM machine_boot WHERE ended_at IS NULL AND `+where, arg))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return boot, err
+}
+
+// CurrentBoot of a machine; nil when the agent neither runs nor was ordered.
+func (s *Service) CurrentBoot(ctx context.Context, q db.Querier, machine string) (*Boot, error) {
+	return findBoot(ctx, q, `machine = $1`, machine)
+}
+
+// Artefact finds the boot that artefacts are asked for by its key, and what the agent is to be told.
+func (s *Service) Artefact(ctx context.Context, key string) (*Machine, *agentapi.Boot, error) {
+	boot, err := findBoot(ctx, s.db, `key = $1`, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if boot == nil || boot.Session != "" {
+		return nil, nil, fault.New(fault.NotFound, "There is no such boot, or it is over.")
+	}
+	m, err := s.Get(ctx, s.db, boot.Machine)
+	if err != nil {
+		return nil, nil, err
+	}
+	nic, err := s.bootNIC(ctx, m.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := s.secrets.Unseal(tokenOf(key), boot.token)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, &agentapi.Boot{URL: s.access.URL, Pin: s.access.Pin, Token: string(token), MAC: nic.MAC, CIDR: nic.Address, Extra: s.access.Kernel}, nil
+}
+
+func tokenOf(key string) string { return "boot/" + key }
+
+// bootNIC is the NIC the agent uses: the first that may boot.
+func (s *Service) bootNIC(ctx context.Context, machine string) (*NIC, error) {
+	nics, err := s.NICs(ctx, s.db, machine)
+	if err != nil {
+		return nil, err
+	}
+	for _, nic := range nics {
+		if nic.PXE {
+			return nic, nil
+		}
+	}
+	return nil, fault.New(fault.Conflict, "The machine has no NIC to start the agent over; create a port for it.")
+}
+
+// Live reports whether the boot's agent is there now.
+func (b *Boot) Live(now time.Time) bool {
+	return b != nil && b.Session != "" && b.Ended.IsZero() && now.Sub(b.Seen) < silence
+}
+
+// EnsureAgent is the body of a step that needs the agent on a machine: at once when it already runs there (fast
+// track), otherwise it orders the BMC to start it and waits. It ends with late when the agent does not come.
+func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine string, late func(error) error) error {
+	boot, err := s.armed(ctx, run, machine)
+	if err != nil {
+		return err
+	}
+	if boot.Live(s.clock.Now()) {
+		return nil
+	}
+	m, err := s.Get(ctx, s.db, machine)
+	if err != nil {
+		return err
+	}
+	if !boot.Ordered {
+		if err := s.order(ctx, m, boot); err != nil {
+			if k := fault.KindOf(err); k == fault.Unauthorized || k == fault.Unsupported || k == fault.Conflict || run.Attempt >= 3 {
+				return late(fault.Wrap(err, fault.KindOf(err), "The machine's BMC did not start the agent: %s", fault.Message(err)))
+			}
+			return err
+		}
+		if _, err := s.db.ExecContext(ctx, `UPDATE machine_boot SET ordered = TRUE WHERE key = $1`, boot.Key); err != nil {
+			return err
+		}
+	}
+	return workflow.Wait("the agent to start ("+string(boot.Method)+")", bootTimeout,
+		late(fault.New(fault.Unavailable, "The machine did not start the agent within %s of being told to (%s).", bootTimeout, boot.Method)))
+}
+
+// armed gives the boot that serves the run: a live one, one on its way, or a new one. Keys and tokens are drawn here,
+// inside the transaction, so that a crash before the order finds the same ones again.
+func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) (boot *Boot, err error) {
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		boot, err = s.CurrentBoot(ctx, tx, machine)
+		if err != nil {
+			return err
+		}
+		now := s.clock.Now()
+		coming := boot != nil && boot.Session == "" && now.Sub(boot.Armed) < bootTimeout
+		if boot.Live(now) || coming {
+			boot.Run = run.ID
+			_, err := tx.ExecContext(ctx, `UPDATE machine_boot SET run = $2 WHERE key = $1`, boot.Key, run.ID)
+			return err
+		}
+		if err := s.EndBoot(ctx, tx, machine); err != nil {
+			return err
+		}
+		m, err := s.Get(ctx, tx, machine)
+		if err != nil {
+			return err
+		}
+		token := rand.Text()
+		boot = &Boot{Key: rand.Text(), Machine: machine, Run: run.ID, Method: Choose(m.Abilities), Armed: now}
+		_, err = tx.ExecContext(ctx, `INSERT INTO machine_boot (key, machine, run, method, token, token_hash, secret_hash, session, ordered, armed_at)
+			VALUES ($1, $2, $3, $4, $5, $6, '', '', FALSE, $7)`,
+			boot.Key, machine, run.ID, boot.Method, s.secrets.Seal(tokenOf(boot.Key), []byte(token)), hashSecret(token), now)
+		return err
+	})
+	return boot, err
+}
+
+// EndBoot ends the agent's session on a machine: its credential is void, its commands are canceled.
+func (s *Service) EndBoot(ctx context.Context, tx *db.Tx, machine string) error {
+	now := s.clock.Now()
+	if _, err := tx.ExecContext(ctx, `UPDATE machine_boot SET ended_at = $2 WHERE machine = $1 AND ended_at IS NULL`, machine, now); err != nil {
+		return err
+	}
+	return s.cancelCommands(ctx, tx, machine)
+}
+
+// order tells the BMC to start the machine into the agent. It may be repeated: a machine told twice boots twice, into
+// the same boot.
+func (s *Service) order(ctx context.Context, m *Machine, boot *Boot) error {
+	bmc, err := s.Dial(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
+	// Continuous, not once: POST of some machines restarts by itself. The device is set back before the tenant boots.
+	override := BootOverride{Continuous: true}
+	if m.Abilities.UEFI {
+		override.Mode = ModeUEFI
+	}
+	switch boot.Method {
+	case ByMedia:
+		media, ok := bmc.(VirtualMedia)
+		if !ok {
+			return fault.New(fault.Unsupported, "The BMC has no virtual media any more; verify the machine again.")
+		}
+		if err := media.InsertMedia(ctx, s.access.Media(boot.Key)); err != nil {
+			return err
+		}
+		override.Device = BootCD
+	case ByHTTP:
+		override.Device, override.HTTPURI = BootUEFIHTTP, s.access.HTTP(boot.Key)
+	case ByPXE:
+		override.Device = BootNetwork
+	default:
+		return fault.New(fault.Conflict, "The machine has no means to start the agent: no virtual media, no NIC to boot over.")
+	}
+	if err := bmc.SetBoot(ctx, override); err != nil {
+		return err
+	}
+	return bmc.SetPower(ctx, ActionReset)
+}
+
+// ToDisk makes the machine start from its disk from now on, and takes the agent's medium out.
+func (s *Service) ToDisk(ctx context.Context, machine string) error {
+	m, err := s.Get(ctx, s.db, machine)
+	if err != nil {
+		return err
+	}
+	bmc, err := s.Dial(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
+	if media, ok := bmc.(VirtualMedia); ok && m.Abilities.VirtualMedia {
+		if err := media.EjectMedia(ctx); err != nil {
+			return err
+		}
+	}
+	return bmc.SetBoot(ctx, BootOverride{Device: BootDisk, Continuous: true})
+}
+
+// Hello opens the session of a boot's agent. The token is spent by the first secret that comes with it; the same
+// secret gets the same session again, any other is refused.
+func (s *Service) Hello(ctx context.Context, hello agentapi.Hello) (welcome agentapi.Welcome, err error) {
+	refused := fault.New(fault.Unauthorized, "This boot's token is unknown, spent or over.")
+	if len(hello.Secret) < 32 {
+		return welcome, fault.New(fault.Invalid, "The secret is too short.")
+	}
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		boot, err := findBoot(ctx, tx, `token_hash = $1`, hashSecret(hello.Token))
+		if err != nil {
+			return err
+		}
+		hash := hashSecret(hello.Secret)
+		if boot == nil || boot.secretHash != "" && boot.secretHash != hash {
+			return refused
+		}
+		if boot.Session == "" {
+			boot.Session = uuid.NewString()
+		}
+		welcome = agentapi.Welcome{Session: boot.Session, Now: s.clock.Now()}
+		if _, err := tx.ExecContext(ctx, `UPDATE machine_boot SET session = $2, secret_hash = $3, seen_at = $4 WHERE key = $1`,
+			boot.Key, boot.Session, hash, welcome.Now); err != nil {
+			return err
+		}
+		return s.engine.Signal(ctx, tx, boot.Run)
+	})
+	return welcome, err
+}
+
+func hashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,69 @@
+package machine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ingotcloud/ingot/internal/agentapi"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+// inspection is the state of the inspect flow.
+type inspection struct {
+	work
+	Found agentapi.Inventory
+}
+
+// InspectFlow has the agent tell what the machine is: manageable → manageable, with an inventory.
+func (s *Service) InspectFlow() workflow.Flow[inspection] {
+	on := func(body workflow.TxBody[work]) workflow.TxBody[inspection] {
+		return func(ctx context.Context, tx *db.Tx, run *workflow.Run, i *inspection) error {
+			return body(ctx, tx, run, &i.work)
+		}
+	}
+	return workflow.Flow[inspection]{Name: "machine-inspect", Steps: []workflow.Step[inspection]{
+		workflow.Tx("begin", "Take the machine for inspection", on(s.begin(Inspecting, Manageable))).UndoTx(on(s.end(InspectFailed))),
+		workflow.Do("agent", "Start the agent", func(ctx context.Context, run *workflow.Run, i *inspection) error {
+			return s.EnsureAgent(ctx, run, i.Machine, workflow.Abort)
+		}),
+		workflow.Do("look", "Look at CPUs, memory, disks, NICs and firmware", func(ctx context.Context, run *workflow.Run, i *inspection) error {
+			return abortOnAgent(s.Ask(ctx, run, i.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &i.Found))
+		}),
+		workflow.Tx("record", "Record the inventory", s.recordInventory),
+		workflow.Tx("end", "The machine is manageable", on(s.finish(Manageable))),
+	}}
+}
+
+// abortOnAgent gives a flow up when the agent failed; all other errors keep their meaning.
+func abortOnAgent(err error) error {
+	if _, ok := err.(*AgentError); ok {
+		return workflow.Abort(err)
+	}
+	return err
+}
+
+func (s *Service) recordInventory(ctx context.Context, tx *db.Tx, _ *workflow.Run, i *inspection) error {
+	m, err := s.Get(ctx, tx, i.Machine)
+	if err != nil {
+		return err
+	}
+	m.Inventory, m.Inspected = &i.Found, s.clock.Now()
+	m.Abilities.UEFI = i.Found.BootMode != string(ModeBIOS)
+	for _, nic := range i.Found.NICs {
+		mac := strings.ToLower(nic.MAC)
+		known, err := s.NICByMAC(ctx, tx, mac)
+		if err != nil {
+			return err
+		}
+		if known == nil {
+			if err := s.AddNIC(ctx, tx, &NIC{Machine: m.ID, MAC: mac}); err != nil {
+				return err
+			}
+		}
+	}
+	c := m.Capacity()
+	m.Properties = orEmpty(m.Properties)
+	m.Properties["cpus"], m.Properties["memory_mb"], m.Properties["local_gb"], m.Properties["cpu_arch"] = c.VCPUs, c.MemoryMiB, c.DiskGiB, i.Found.Arch
+	return s.save(ctx, tx, m)
+}

@@ -1,0 +1,173 @@
+package machine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+// Want says which machine an instance needs.
+type Want struct {
+	Capacity
+	ResourceClass string   // empty: any
+	Traits        []string // all of them
+	Exclude       []string // ids of machines that failed already
+}
+
+func (w Want) fits(m *Machine) bool {
+	c := m.Capacity()
+	if w.ResourceClass != "" && w.ResourceClass != m.ResourceClass || slices.Contains(w.Exclude, m.ID) {
+		return false
+	}
+	for _, trait := range w.Traits {
+		if !slices.Contains(m.Traits, trait) {
+			return false
+		}
+	}
+	return c.VCPUs >= w.VCPUs && c.MemoryMiB >= w.MemoryMiB && c.DiskGiB >= w.DiskGiB
+}
+
+// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first. The
+// transaction decides races; Exhausted when no machine is left.
+func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Want) (*Machine, error) {
+	machines, err := s.List(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.clock.Now()
+	var best *Machine
+	var bestWarm bool
+	for _, m := range machines {
+		if !m.Spare() || !want.fits(m) {
+			continue
+		}
+		boot, err := s.CurrentBoot(ctx, tx, m.ID)
+		if err != nil {
+			return nil, err
+		}
+		warm := boot.Live(now)
+		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB < best.Capacity().MemoryMiB {
+			best, bestWarm = m, warm
+		}
+	}
+	if best == nil {
+		return nil, fault.New(fault.Exhausted, "No valid host was found. There are not enough hosts available.")
+	}
+	warming, err := workflow.ActiveOf(ctx, tx, Resource(best.ID))
+	if err != nil {
+		return nil, err
+	}
+	if warming != nil {
+		if err := s.engine.Cancel(ctx, tx, warming.ID, "an instance got the machine"); err != nil {
+			return nil, err
+		}
+	}
+	best.Instance = instance
+	best.Epoch++
+	return best, move(ctx, s, tx, best, Deploying, Active)
+}
+
+// HandOver puts the machine's NICs on the tenant's networks: from now on the quarantine network answers them no more.
+func (s *Service) HandOver(ctx context.Context, tx *db.Tx, machine string, over bool) error {
+	_, err := tx.ExecContext(ctx, `UPDATE machine SET handed_over = $2, updated_at = $3 WHERE id = $1`, machine, over, s.clock.Now())
+	return err
+}
+
+// Activate ends the agent's session: the tenant's system has the machine now.
+func (s *Service) Activate(ctx context.Context, tx *db.Tx, machine string) error {
+	m, err := s.Get(ctx, tx, machine)
+	if err != nil {
+		return err
+	}
+	if err := s.EndBoot(ctx, tx, machine); err != nil {
+		return err
+	}
+	m.Power = PowerOn
+	return move(ctx, s, tx, m, Active, "")
+}
+
+// Deleting marks a machine that its instance is letting go of.
+func (s *Service) Deleting(ctx context.Context, tx *db.Tx, machine string) error {
+	m, err := s.Get(ctx, tx, machine)
+	if err != nil || m.State != Active {
+		return err
+	}
+	return move(ctx, s, tx, m, Deleting, Available)
+}
+
+// Release takes a machine back from an instance and starts to clean it. A reason blames the machine: it is quarantined
+// instead, where the verb deleted cleans it. A machine that the instance does not have is left alone.
+func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, request, blame string) error {
+	m, err := s.Get(ctx, tx, machine)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil || m.Instance != instance {
+		return err
+	}
+	m.Instance, m.HandedOver = "", false
+	if m.State == Active {
+		if err := move(ctx, s, tx, m, Deleting, Available); err != nil {
+			return err
+		}
+	}
+	if blame != "" {
+		if err := s.EndBoot(ctx, tx, m.ID); err != nil {
+			return err
+		}
+		s.quarantine(m, blame)
+		return move(ctx, s, tx, m, DeployFailed, "")
+	}
+	if err := move(ctx, s, tx, m, Cleaning, Available); err != nil {
+		return err
+	}
+	_, err = s.engine.Replace(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{m.ID}}, "the machine is cleaned")
+	return err
+}
+
+// Ask an operator's verb of a machine. Provision states change at once; the work goes on behind.
+func (s *Service) Provision(ctx context.Context, ident string, verb Verb, request string) error {
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		m, err := s.Get(ctx, tx, ident)
+		if err != nil {
+			return err
+		}
+		if err := allowed(verb, m); err != nil {
+			return err
+		}
+		switch {
+		case verb == Manage && m.State != Enroll && m.State != Manageable:
+			m.Fault = ""
+			return move(ctx, s, tx, m, Manageable, "")
+		case verb == Manage:
+			_, err = s.engine.Start(ctx, tx, "machine-verify", Resource(m.ID), request, work{m.ID})
+		case verb == Inspect:
+			_, err = s.engine.Start(ctx, tx, "machine-inspect", Resource(m.ID), request, inspection{work: work{m.ID}})
+		default:
+			_, err = s.engine.Start(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{m.ID}})
+		}
+		if err != nil {
+			return err
+		}
+		m.Target = map[Verb]State{Manage: Manageable, Inspect: Manageable, Provide: Available, Undo: Available}[verb]
+		return s.save(ctx, tx, m)
+	})
+}
+
+// SetMaintenance takes a machine out of the pool or back. Ending it forgives a quarantine.
+func (s *Service) SetMaintenance(ctx context.Context, ident string, on bool, reason string) error {
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		m, err := s.Get(ctx, tx, ident)
+		if err != nil {
+			return err
+		}
+		m.Maintenance, m.MaintenanceReason = on, reason
+		if !on {
+			m.Fault = ""
+		}
+		return s.save(ctx, tx, m)
+	})
+}

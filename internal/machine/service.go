@@ -1,0 +1,97 @@
+package machine
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"github.com/ingotcloud/ingot/internal/clock"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+// Sealer keeps secrets in the database (internal/secret).
+type Sealer interface {
+	Seal(purpose string, plain []byte) string
+	Unseal(purpose, sealed string) ([]byte, error)
+}
+
+// Access is where machines in quarantine find the control plane.
+type Access struct {
+	URL        string                  // of the agent listener
+	Pin        string                  // of its certificate: agentapi.Boot
+	Kernel     string                  // more kernel parameters: console=ttyS0
+	Media      func(key string) string // URL of a boot's ISO image, for BMCs
+	HTTP       func(key string) string // URL of a boot's unified kernel image, for firmware
+	Quarantine Range
+}
+
+// Range of addresses in the quarantine network.
+type Range struct {
+	First, Last netip.Addr
+	Bits        int
+}
+
+// Service is the machines' domain.
+type Service struct {
+	db      *db.DB
+	clock   clock.Clock
+	log     *slog.Logger
+	engine  *workflow.Engine
+	secrets Sealer
+	dial    Dial
+	access  Access
+	bells   bells
+}
+
+// New makes the service and registers its flows.
+func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, secrets Sealer, dial Dial, access Access) *Service {
+	s := &Service{db: d, clock: c, log: log, engine: engine, secrets: secrets, dial: dial, access: access, bells: bells{waiting: map[string][]chan struct{}{}}}
+	workflow.Register(engine, s.VerifyFlow())
+	workflow.Register(engine, s.InspectFlow())
+	workflow.Register(engine, s.CleanFlow())
+	workflow.Register(engine, s.WarmFlow())
+	return s
+}
+
+// Resource is the name under which workflows hold a machine.
+func Resource(machine string) string { return "machine/" + machine }
+
+// Dial opens the driver of a machine's BMC. The caller closes it.
+func (s *Service) Dial(ctx context.Context, m *Machine) (Driver, error) {
+	var sealed string
+	if err := s.db.QueryRowContext(ctx, `SELECT bmc_password FROM machine WHERE id = $1`, m.ID).Scan(&sealed); err != nil {
+		return nil, err
+	}
+	password, err := s.secrets.Unseal(passwordOf(m.ID), sealed)
+	if err != nil {
+		return nil, err
+	}
+	bmc := m.BMC
+	bmc.Password = string(password)
+	return s.dial(bmc)
+}
+
+// bells wake the long polls of agents in this process; those of other processes notice within a second.
+type bells struct {
+	sync.Mutex
+	waiting map[string][]chan struct{}
+}
+
+func (b *bells) wait(machine string) <-chan struct{} {
+	b.Lock()
+	defer b.Unlock()
+	bell := make(chan struct{})
+	b.waiting[machine] = append(b.waiting[machine], bell)
+	return bell
+}
+
+func (b *bells) ring(machine string) {
+	b.Lock()
+	defer b.Unlock()
+	for _, bell := range b.waiting[machine] {
+		close(bell)
+	}
+	delete(b.waiting, machine)
+}

@@ -1,0 +1,138 @@
+package machine
+
+import (
+	"context"
+
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+// work is the state of the flows whose resource is a machine.
+type work struct {
+	Machine string
+}
+
+// VerifyFlow proves that we reach the BMC and learns what it can: enroll → manageable.
+func (s *Service) VerifyFlow() workflow.Flow[work] {
+	return workflow.Flow[work]{Name: "machine-verify", Steps: []workflow.Step[work]{
+		workflow.Tx("begin", "Take the machine for verification", s.begin(Verifying, Manageable)).UndoTx(s.end(Enroll)),
+		workflow.Do("ask-bmc", "Ask the BMC what it is and can", s.askBMC),
+		workflow.Tx("adopt-nics", "Note the NICs that the BMC names", s.adoptNICs),
+		workflow.Tx("end", "The machine is manageable", s.finish(Manageable)),
+	}}
+}
+
+// begin moves the machine into the state of a flow.
+func (s *Service) begin(during, target State) workflow.TxBody[work] {
+	return func(ctx context.Context, tx *db.Tx, _ *workflow.Run, w *work) error {
+		m, err := s.Get(ctx, tx, w.Machine)
+		if err != nil {
+			return err
+		}
+		m.LastError = ""
+		m.Epoch++
+		return move(ctx, s, tx, m, during, target)
+	}
+}
+
+// end records why a flow failed, in the state where an operator finds the machine. A machine that failed its flow is
+// out of the pool by that state.
+func (s *Service) end(failed State) workflow.TxBody[work] {
+	return func(ctx context.Context, tx *db.Tx, run *workflow.Run, w *work) error {
+		m, err := s.Get(ctx, tx, w.Machine)
+		if err != nil {
+			return err
+		}
+		m.LastError = run.Err
+		if failed == CleanFailed || failed == InspectFailed {
+			m.Fault = run.Err
+		}
+		if m.State == failed {
+			return s.save(ctx, tx, m)
+		}
+		return move(ctx, s, tx, m, failed, "")
+	}
+}
+
+// finish moves the machine to where its flow was to take it.
+func (s *Service) finish(to State) workflow.TxBody[work] {
+	return func(ctx context.Context, tx *db.Tx, _ *workflow.Run, w *work) error {
+		m, err := s.Get(ctx, tx, w.Machine)
+		if err != nil {
+			return err
+		}
+		m.Fault, m.LastError = "", ""
+		return move(ctx, s, tx, m, to, "")
+	}
+}
+
+func (s *Service) askBMC(ctx context.Context, _ *workflow.Run, w *work) error {
+	m, err := s.Get(ctx, s.db, w.Machine)
+	if err != nil {
+		return err
+	}
+	bmc, err := s.Dial(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
+	identity, err := bmc.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	power, err := bmc.Power(ctx)
+	if err != nil {
+		return err
+	}
+	abilities := Abilities{UEFI: identity.BootMode != ModeBIOS}
+	if media, ok := bmc.(VirtualMedia); ok {
+		_, err := media.Media(ctx)
+		if abilities.VirtualMedia = err == nil; err != nil && !fault.Is(err, fault.Unsupported) {
+			return err
+		}
+	}
+	if http, ok := bmc.(HTTPBooter); ok {
+		if abilities.HTTPBoot, err = http.HasHTTPBoot(ctx); err != nil {
+			return err
+		}
+	}
+	if secure, ok := bmc.(SecureBooter); ok {
+		if abilities.SecureBoot, err = secure.SecureBoot(ctx); err != nil && !fault.Is(err, fault.Unsupported) {
+			return err
+		}
+	}
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		m, err := s.Get(ctx, tx, w.Machine)
+		if err != nil {
+			return err
+		}
+		m.Identity, m.Power, m.Abilities = identity, power, abilities
+		return s.save(ctx, tx, m)
+	})
+}
+
+func (s *Service) adoptNICs(ctx context.Context, tx *db.Tx, _ *workflow.Run, w *work) error {
+	m, err := s.Get(ctx, tx, w.Machine)
+	if err != nil {
+		return err
+	}
+	for _, mac := range m.Identity.NICs {
+		known, err := s.NICByMAC(ctx, tx, mac)
+		if err != nil {
+			return err
+		}
+		if known != nil {
+			continue
+		}
+		if err := s.AddNIC(ctx, tx, &NIC{Machine: m.ID, MAC: mac, PXE: true}); err != nil {
+			return err
+		}
+	}
+	nics, err := s.NICs(ctx, tx, m.ID)
+	if err != nil {
+		return err
+	}
+	m.Abilities.Network = len(nics) > 0
+	return s.save(ctx, tx, m)
+}
