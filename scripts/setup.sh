@@ -56,8 +56,9 @@ install() {
 		policy=/usr/sbin/policy-rc.d
 		if [ ! -e $policy ]; then
 			made+=($policy)
-			# A start is refused; what runs already may be restarted after an upgrade.
-			printf '#!/bin/sh\n[ "$2" != start ] || exit 101\n' >$policy
+			# A start is refused, also "(start)" as invoke-rc.d says outside of a runlevel; what runs already may be
+			# restarted after an upgrade.
+			printf '#!/bin/sh\ncase "$*" in *" start"* | *"(start)"*) exit 101 ;; esac\n' >$policy
 			chmod 755 $policy
 		fi
 		clusters=/etc/postgresql-common/createcluster.d
