@@ -47,6 +47,9 @@ type Dialect struct {
 	// RequestIDHeader is a second name of X-Openstack-Request-Id (Nova: X-Compute-Request-Id); empty: none.
 	RequestIDHeader string
 
+	// Header is on every answer.
+	Header http.Header
+
 	// ProjectUnder is the path after which older clients put their project's id: with "/v2.1", the path
 	// /v2.1/<project>/servers means /v2.1/servers. Empty: the service has no such thing.
 	ProjectUnder string

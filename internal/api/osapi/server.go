@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -106,6 +107,7 @@ func (s *Server) serve(d *service, w http.ResponseWriter, h *http.Request, below
 	out := &recorder{ResponseWriter: w}
 	r := &Request{HTTP: h, ID: "req-" + uuid.NewString(), server: s, dialect: &d.Dialect, mount: s.base(h) + d.Mount}
 	r.Log = s.Log.With("service", d.Name, "request_id", r.ID)
+	maps.Copy(out.Header(), d.Header.Clone())
 	out.Header().Set("X-Openstack-Request-Id", r.ID)
 	if d.RequestIDHeader != "" {
 		out.Header().Set(d.RequestIDHeader, r.ID)

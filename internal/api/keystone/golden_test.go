@@ -1,0 +1,126 @@
+package keystone_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ingotcloud/ingot/internal/db/dbtest"
+	"github.com/ingotcloud/ingot/internal/identity/identitytest"
+)
+
+// The recorded answers of a real Keystone (Zed): ours have the same status, the same keys and the same types.
+func TestGolden(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	inDemo := object{"project": object{"id": c.DemoProject.ID}}
+	bodies := map[string]any{
+		"PATCH_v3_projects_ID":                  object{"project": object{"name": "demo", "description": "", "enabled": true}},
+		"POST_v3_auth_tokens__password_project": passwordAuth("demo", identitytest.DemoPassword, inDemo),
+		"POST_v3_auth_tokens__token_project":    object{"auth": object{"identity": object{"methods": []string{"token"}, "token": object{"id": c.demo}}, "scope": inDemo}},
+		"POST_v3_projects":                      object{"project": object{"domain_id": "default", "name": "hzproj", "description": "d", "enabled": true}},
+		"POST_v3_roles":                         object{"role": object{"name": "hzrole"}},
+		"POST_v3_users": object{"user": object{"name": "hzuser", "domain_id": "default", "default_project_id": c.DemoProject.ID, "password": "p", "enabled": true,
+			"options": object{"lock_password": false}}},
+	}
+	files, err := os.ReadDir("testdata/golden")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile("testdata/golden/" + file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var recorded struct {
+			Request  struct{ Method, Path, Query string }
+			Status   int
+			Response any
+		}
+		if err := json.Unmarshal(text, &recorded); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(file.Name(), ".json")
+		t.Run(name, func(t *testing.T) {
+			path := "/identity" + ourIDs(recorded.Request.Path, c)
+			if recorded.Request.Query != "" {
+				path += "?" + ourIDs(recorded.Request.Query, c)
+			}
+			got := c.Do(c.admin, recorded.Request.Method, path, bodies[name], "X-Subject-Token: "+c.admin)
+			if got.Status != recorded.Status {
+				t.Fatalf("%s: %d %s, want %d", path, got.Status, got.Text, recorded.Status)
+			}
+			if wanted, ok := recorded.Response.(map[string]any); ok {
+				for _, difference := range shape("", wanted, got.Body) {
+					t.Error(difference)
+				}
+			} else if got.Text != "" {
+				t.Errorf("a body: %s", got.Text)
+			}
+		})
+	}
+}
+
+// ourIDs puts ids of this cloud in the place of the recorded ones.
+func ourIDs(text string, c *cloud) string {
+	segments := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/&=", r) })
+	for i, id := range segments {
+		if len(id) != 32 {
+			continue
+		}
+		switch segments[i-1] {
+		case "projects", "scope.project.id":
+			text = strings.ReplaceAll(text, id, c.DemoProject.ID)
+		case "users":
+			text = strings.ReplaceAll(text, id, c.Demo.ID)
+		case "roles":
+			text = strings.ReplaceAll(text, id, c.memberID)
+		}
+	}
+	return text
+}
+
+// optional are keys that some things of a kind have and others have not.
+var optional = map[string]bool{"default_project_id": true, "immutable": true, "lock_password": true}
+
+// shape lists how two JSON values differ in keys and types. Null fits everything; the elements of lists are compared
+// with the first recorded one.
+func shape(at string, want, got any) (differences []string) {
+	if want == nil || got == nil {
+		return nil
+	}
+	switch want := want.(type) {
+	case map[string]any:
+		got, ok := got.(map[string]any)
+		if !ok {
+			return []string{fmt.Sprintf("%s: %T, want an object", at, got)}
+		}
+		for key, value := range want {
+			if _, ok := got[key]; !ok && !optional[key] {
+				differences = append(differences, at+"."+key+" is missing")
+			}
+			differences = append(differences, shape(at+"."+key, value, got[key])...)
+		}
+		for key := range got {
+			if _, ok := want[key]; !ok && !optional[key] {
+				differences = append(differences, at+"."+key+" is more than Keystone has")
+			}
+		}
+	case []any:
+		got, ok := got.([]any)
+		if !ok {
+			return []string{fmt.Sprintf("%s: %T, want a list", at, got)}
+		}
+		for i := range got {
+			if len(want) > 0 {
+				differences = append(differences, shape(fmt.Sprintf("%s[%d]", at, i), want[0], got[i])...)
+			}
+		}
+	default:
+		if fmt.Sprintf("%T", want) != fmt.Sprintf("%T", got) {
+			differences = append(differences, fmt.Sprintf("%s: %T, want %T", at, got, want))
+		}
+	}
+	return differences
+}

@@ -1,0 +1,101 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+)
+
+const domainColumns = `SELECT id, name, description, enabled, options, extra FROM identity_domain`
+
+func scanDomain(row db.Scanner) (d Domain, err error) {
+	return d, row.Scan(&d.ID, &d.Name, &d.Description, &d.Enabled, db.JSON(&d.Options), db.JSON(&d.Extra))
+}
+
+// CreateDomain stores a new domain. An empty id is drawn.
+func (s *Service) CreateDomain(ctx context.Context, d Domain) (Domain, error) {
+	if err := checkName("domain", d.Name); err != nil {
+		return Domain{}, err
+	}
+	if d.ID == "" {
+		d.ID = newID()
+	}
+	return d, insertDomain(ctx, s.db, d)
+}
+
+func insertDomain(ctx context.Context, q db.Querier, d Domain) error {
+	_, err := q.ExecContext(ctx, `INSERT INTO identity_domain (id, name, description, enabled, options, extra)
+		VALUES ($1, $2, $3, $4, $5, $6)`, d.ID, d.Name, d.Description, d.Enabled, db.JSON(d.Options), db.JSON(d.Extra))
+	return taken(err, "domain", d.Name)
+}
+
+// Domain finds a domain by id.
+func (s *Service) Domain(ctx context.Context, id string) (Domain, error) {
+	return getDomain(ctx, s.db, "id", id)
+}
+
+func getDomain(ctx context.Context, q db.Querier, column, value string) (Domain, error) {
+	d, err := scanDomain(q.QueryRowContext(ctx, domainColumns+" WHERE "+column+" = $1", value))
+	return d, missing(err, "domain", value)
+}
+
+// DomainFilter narrows a list; empty fields do not.
+type DomainFilter struct {
+	Name    string
+	Enabled *bool
+}
+
+// Domains lists domains by id.
+func (s *Service) Domains(ctx context.Context, f DomainFilter) ([]Domain, error) {
+	var where db.Where
+	if f.Name != "" {
+		where.And("name = ?", f.Name)
+	}
+	if f.Enabled != nil {
+		where.And("enabled = ?", *f.Enabled)
+	}
+	return db.List(ctx, s.db, scanDomain, domainColumns+where.String()+" ORDER BY id", where.Args...)
+}
+
+// UpdateDomain changes a domain. Disabling it voids the tokens of its users and projects.
+func (s *Service) UpdateDomain(ctx context.Context, id string, change func(*Domain) error) (Domain, error) {
+	defer s.revoked.forget()
+	return amend(ctx, s.db,
+		func(q db.Querier) (Domain, error) { return getDomain(ctx, q, "id", id) }, change,
+		func(q db.Querier, d Domain) error {
+			if err := checkName("domain", d.Name); err != nil {
+				return err
+			}
+			if !d.Enabled {
+				if err := s.revoke(ctx, q, "domain:"+id); err != nil {
+					return err
+				}
+			}
+			_, err := q.ExecContext(ctx, `UPDATE identity_domain SET name = $2, description = $3, enabled = $4, options = $5, extra = $6 WHERE id = $1`,
+				id, d.Name, d.Description, d.Enabled, db.JSON(d.Options), db.JSON(d.Extra))
+			return taken(err, "domain", d.Name)
+		})
+}
+
+// DeleteDomain deletes a disabled domain with its users and projects.
+func (s *Service) DeleteDomain(ctx context.Context, id string) error {
+	defer s.revoked.forget()
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		d, err := getDomain(ctx, tx, "id", id)
+		if err != nil {
+			return err
+		}
+		if d.Enabled {
+			return fault.New(fault.Forbidden, "Cannot delete a domain that is enabled, please disable it first.")
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM identity_assignment WHERE (target_kind = 'domain' AND target_id = $1)
+			OR (target_kind = 'project' AND target_id IN (SELECT id FROM identity_project WHERE domain_id = $1))`, id); err != nil {
+			return err
+		}
+		if err := s.revoke(ctx, tx, "domain:"+id); err != nil {
+			return err
+		}
+		return remove(ctx, tx, "identity_domain", "domain", id)
+	})
+}
