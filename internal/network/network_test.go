@@ -348,7 +348,7 @@ func TestAttachAndDetach(t *testing.T) {
 		p := w.port(network.NewPort{})
 		attach := func(project, server string) error {
 			return w.tx(func(tx *db.Tx) error {
-				_, err := w.Attach(w.t.Context(), tx, p.ID, project, server, "compute:nova")
+				_, err := w.Attach(w.t.Context(), tx, p.ID, project, network.Use{DeviceID: server, DeviceOwner: "compute:nova", Hostname: "host"})
 				return err
 			})
 		}
@@ -356,11 +356,14 @@ func TestAttachAndDetach(t *testing.T) {
 		w.must(attach("demo", "one"))
 		w.must(attach("demo", "one"))
 		w.refused(attach("demo", "two"), fault.Conflict, network.PortInUse)
+		if used := w.again(p); used.DNSName != "host" || used.Revision != 2 {
+			w.t.Errorf("attached: %+v", used)
+		}
 		w.must(w.bind(p, "machine", "52:54:00:00:00:01"))
 		detach := func() error { return w.tx(func(tx *db.Tx) error { return w.Detach(w.t.Context(), tx, p.ID) }) }
 		w.must(detach())
 		w.must(detach())
-		if left := w.again(p); left.DeviceID != "" || left.DeviceOwner != "" || left.Host != "" || left.FixedIPs[0] != p.FixedIPs[0] {
+		if left := w.again(p); left.DeviceID != "" || left.DeviceOwner != "" || left.Host != "" || left.DNSName != "" || left.FixedIPs[0] != p.FixedIPs[0] {
 			w.t.Errorf("detached: %+v", left)
 		}
 		w.must(w.tx(func(tx *db.Tx) error { return w.DeletePort(w.t.Context(), tx, p.ID) }))
@@ -424,7 +427,7 @@ func TestNetworkData(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := w.t.Context()
 		p := w.port(network.NewPort{DeviceID: "server", DeviceOwner: "compute:nova", FixedIPs: []network.FixedIP{{Addr: ip("10.0.0.10")}}})
-		w.port(network.NewPort{DeviceID: "server", DeviceOwner: "forged"}) // what a tenant can say is no server's
+		w.port(network.NewPort{DeviceID: "server", DeviceOwner: "Compute:forged"}) // what a tenant can say is no server's
 		w.must(w.bind(p, "machine", "52:54:00:00:00:01"))
 		got, err := w.NetworkData(ctx, w.db, "server")
 		w.must(err)
