@@ -41,13 +41,14 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 		return fmt.Errorf("machines.media_listen: %w", err)
 	}
 	defer media.Close() //nolint:errcheck // closed by its server before
+	mediaAddr := media.Addr().(*net.TCPAddr).AddrPort()
 	m := c.Machines
 	agentAddr := netip.AddrPortFrom(m.Address.Addr(), uint16(m.AgentPort))
 	bootAddr := netip.AddrPortFrom(m.Address.Addr(), uint16(m.BootPort))
 	p, err := build(ctx, c, log, machine.Access{
 		URL: "https://" + agentAddr.String(), Pin: pin, Kernel: m.Cmdline,
-		Media:      func(key string) string { return netboot.URL(media.Addr().String(), key, netboot.ISO) },
-		HTTP:       func(key string) string { return netboot.URL(bootAddr.String(), key, netboot.UKI) },
+		Media:      func(key string) string { return netboot.URL(mediaAddr, key, netboot.ISO) },
+		HTTP:       func(key string) string { return netboot.URL(bootAddr, key, netboot.UKI) },
 		Quarantine: machine.Range{First: m.First, Last: m.Last, Bits: m.Address.Bits()},
 	})
 	if err != nil {
@@ -104,7 +105,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	}
 	running.Go(func() { p.engine.Run(ctx) })
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
-	running.Go(func() { p.every(ctx, "empty the images' trash", time.Minute, p.images.EmptyTrash) })
+	running.Go(func() { p.every(ctx, "recover images", time.Minute, p.images.Recover) })
 	ready(c.PublicURL)
 
 	<-ctx.Done()
