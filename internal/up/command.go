@@ -17,7 +17,9 @@ func Commands() []*cobra.Command {
 	home := func(c *cobra.Command) *cobra.Command {
 		c.Flags().StringVar(&o.Home, "home", defaultHome(), "folder that keeps everything the running cloud keeps ($INGOT_HOME)")
 		body := c.RunE
-		c.RunE = func(c *cobra.Command, args []string) error { return asRoot(o.Home, func() error { return body(c, args) }) }
+		c.RunE = func(c *cobra.Command, args []string) error {
+			return asRoot(o.Home, func() error { return body(c, args) })
+		}
 		return c
 	}
 	bringUp := home(&cobra.Command{
