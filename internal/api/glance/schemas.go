@@ -1,0 +1,57 @@
+package glance
+
+import (
+	"embed"
+	"encoding/json"
+	"path"
+	"strings"
+
+	"github.com/ingotcloud/ingot/internal/api/osapi"
+)
+
+// The schemas of single things are files. That of image and metadefs namespace are Glance 25's own answers.
+//
+//go:embed schemas/*.json
+var schemaFiles embed.FS
+
+// schema answers with a JSON schema. What is named in the plural is a list of what the file of the singular describes.
+func schema(name string) osapi.Handler {
+	single := strings.TrimSuffix(name, "s")
+	text, err := schemaFiles.ReadFile("schemas/" + strings.ReplaceAll(single, "/", "_") + ".json")
+	item := osapi.Object{}
+	if err == nil {
+		err = json.Unmarshal(text, &item)
+	}
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	if single != name {
+		item = listSchema(path.Base(name), item)
+	}
+	return func(*osapi.Request) (any, error) { return item, nil }
+}
+
+func listSchema(name string, item osapi.Object) osapi.Object {
+	text := osapi.Object{"type": "string"}
+	list := osapi.Object{
+		"name":       name,
+		"properties": osapi.Object{name: osapi.Object{"type": "array", "items": item}, "schema": text},
+	}
+	if name != "members" { // which come all at once
+		properties := list["properties"].(osapi.Object)
+		properties["first"], properties["next"] = text, text
+		list["links"] = []osapi.Object{
+			{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"}, {"rel": "describedby", "href": "{schema}"},
+		}
+	}
+	return list
+}
+
+// namespaces is the empty list: this cloud keeps no metadata definitions, and Horizon's forms ask for them.
+func namespaces(r *osapi.Request) (any, error) {
+	return osapi.Object{"namespaces": []osapi.Object{}, "schema": "/v2/schemas/metadefs/namespaces", "first": link(r, "")}, nil
+}
+
+func resourceTypes(*osapi.Request) (any, error) {
+	return osapi.Object{"resource_types": []osapi.Object{}}, nil
+}
