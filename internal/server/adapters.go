@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"io"
+
+	"github.com/ingotcloud/ingot/internal/deployimage"
+	"github.com/ingotcloud/ingot/internal/driver/netboot"
+	"github.com/ingotcloud/ingot/internal/image"
+)
+
+// bootSource tells the network boot server what the domains know: a NIC is in quarantine, or on its tenant's network,
+// or not ours.
+type bootSource struct{ *parts }
+
+func (s bootSource) Lease(ctx context.Context, mac string) (*netboot.Lease, error) {
+	quarantined, err := s.machines.Reservation(ctx, mac)
+	if err != nil {
+		return nil, err
+	}
+	if quarantined != nil {
+		return &netboot.Lease{Addr: quarantined.Address, Hostname: quarantined.Hostname, BootKey: quarantined.BootKey}, nil
+	}
+	lease, err := s.networks.LeaseOf(ctx, mac)
+	if err != nil || lease == nil {
+		return nil, err
+	}
+	return &netboot.Lease{Addr: lease.Addr, Gateway: lease.Gateway, DNS: lease.DNS, Hostname: lease.Hostname, MTU: lease.MTU}, nil
+}
+
+func (s bootSource) Boot(ctx context.Context, key string) (*netboot.Boot, error) {
+	m, params, err := s.machines.Artefact(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &netboot.Boot{Key: key, Params: *params, SecureBoot: m.Abilities.SecureBoot}, nil
+}
+
+// agentImages gives agents the images they write.
+type agentImages struct{ images *image.Service }
+
+func (a agentImages) Manifest(ctx context.Context, id string) (deployimage.Manifest, error) {
+	return a.images.DeployManifest(ctx, id)
+}
+
+func (a agentImages) OpenBlob(ctx context.Context, id string) (io.ReadSeekCloser, error) {
+	return a.images.OpenBlob(ctx, id)
+}

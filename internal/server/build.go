@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ingotcloud/ingot/internal/api/glance"
+	"github.com/ingotcloud/ingot/internal/api/ironic"
+	"github.com/ingotcloud/ingot/internal/api/keystone"
+	"github.com/ingotcloud/ingot/internal/api/neutron"
+	"github.com/ingotcloud/ingot/internal/api/nova"
+	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/clock"
+	"github.com/ingotcloud/ingot/internal/config"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/driver/blob/folder"
+	"github.com/ingotcloud/ingot/internal/driver/blob/s3"
+	"github.com/ingotcloud/ingot/internal/driver/bmc"
+	"github.com/ingotcloud/ingot/internal/flavor"
+	"github.com/ingotcloud/ingot/internal/identity"
+	"github.com/ingotcloud/ingot/internal/image"
+	"github.com/ingotcloud/ingot/internal/instance"
+	"github.com/ingotcloud/ingot/internal/keypair"
+	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/secret"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+// parts are all the pieces of a running control plane.
+type parts struct {
+	config    config.Config
+	log       *slog.Logger
+	clock     clock.Clock
+	db        *db.DB
+	engine    *workflow.Engine
+	identity  *identity.Service
+	images    *image.Service
+	machines  *machine.Service
+	networks  *network.Service
+	instances *instance.Service
+	api       *osapi.Server
+}
+
+// catalog is where the services stand under the public URL, as DevStack lays them out.
+var catalog = []identity.BootstrapService{
+	{Type: "identity", Name: "keystone", URL: "/identity/v3"},
+	{Type: "image", Name: "glance", URL: "/image"},
+	{Type: "compute", Name: "nova", URL: "/compute/v2.1"},
+	{Type: "network", Name: "neutron", URL: "/network"},
+	{Type: "baremetal", Name: "ironic", URL: "/baremetal"},
+}
+
+// build makes the parts. On an error everything made so far is closed again.
+func build(ctx context.Context, c config.Config, log *slog.Logger, access machine.Access) (p *parts, err error) {
+	p = &parts{config: c, log: log, clock: clock.Real{}}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	keys, err := secret.Open(filepath.Join(c.Home, "secret.key"))
+	if err != nil {
+		return nil, err
+	}
+	if p.db, err = db.Open(ctx, c.Database); err != nil {
+		return nil, err
+	}
+	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife}); err != nil {
+		return nil, err
+	}
+	if err := p.bootstrap(ctx); err != nil {
+		return nil, err
+	}
+	blobs, err := openBlobs(ctx, c.Images)
+	if err != nil {
+		return nil, err
+	}
+	p.images = image.New(image.Config{DB: p.db, Blobs: blobs, Log: log, SpoolDir: spool(c.Home), MaxSize: c.Images.MaxBytes, MaxVirtualSize: c.Images.MaxBytes})
+	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
+	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
+	p.networks = network.New(p.db, p.clock, log)
+	if err := p.networks.Bootstrap(ctx, flat(c.Network)); err != nil {
+		return nil, err
+	}
+	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
+	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log},
+		keystone.Dialect(p.identity),
+		glance.Dialect(p.images),
+		nova.Dialect(nova.Services{
+			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
+			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
+		}),
+		neutron.Dialect(p.networks),
+		ironic.Dialect(p.machines, p.engine, p.db),
+	)
+	return p, err
+}
+
+func (p *parts) close() {
+	if p.images != nil {
+		p.images.Close()
+	}
+	if p.db != nil {
+		if err := p.db.Close(); err != nil {
+			p.log.Error("close the database", "error", err)
+		}
+	}
+}
+
+func spool(home string) string { return filepath.Join(home, "spool") }
+
+// bootstrap makes what every cloud begins with. The admin's password is drawn at the first start.
+func (p *parts) bootstrap(ctx context.Context) error {
+	password := p.config.Identity.AdminPassword
+	if password == "" {
+		var err error
+		if password, err = drawnPassword(filepath.Join(p.config.Home, "admin-password")); err != nil {
+			return err
+		}
+	}
+	services := make([]identity.BootstrapService, len(catalog))
+	for i, s := range catalog {
+		services[i] = s
+		services[i].URL = p.config.PublicURL + s.URL
+	}
+	return p.identity.Bootstrap(ctx, identity.Bootstrap{AdminPassword: password, Region: p.config.Identity.Region, Catalog: services})
+}
+
+// drawnPassword reads the password kept in a file, or draws one and keeps it there.
+func drawnPassword(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		text = []byte(rand.Text() + "\n")
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("the admin's password: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func openBlobs(ctx context.Context, c config.Images) (image.Blobs, error) {
+	if c.S3.Endpoint == "" {
+		return folder.Open(c.Folder)
+	}
+	return s3.Open(ctx, s3.Options{
+		Endpoint: c.S3.Endpoint, Bucket: c.S3.Bucket, AccessKey: c.S3.AccessKey, SecretKey: c.S3.SecretKey, Insecure: c.S3.Insecure,
+	})
+}
+
+// flat translates the configuration, whose addresses were checked when it was read.
+func flat(c config.Network) network.Flat {
+	f := network.Flat{Name: c.Name, CIDR: c.CIDR, First: c.First, Last: c.Last, MTU: c.MTU}
+	if c.Gateway != "" {
+		f.Gateway = netip.MustParseAddr(c.Gateway)
+	}
+	for _, server := range c.DNS {
+		f.DNS = append(f.DNS, netip.MustParseAddr(server))
+	}
+	return f
+}
