@@ -23,6 +23,9 @@ const (
 	bootTimeout = 15 * time.Minute
 	// silence after which an agent counts as gone: three missed long polls.
 	silence = 3*agentapi.PollWait + 5*time.Second
+	// grace is how long a silent agent is watched before it is given up: one long poll and a little. A clock that jumped
+	// makes all agents look silent, and each of them will speak within this time.
+	grace = agentapi.PollWait + 5*time.Second
 )
 
 // Boot is one start of the agent on a machine, from the order to the end of its session.
@@ -102,15 +105,20 @@ func (b *Boot) Live(now time.Time) bool {
 	return b != nil && b.Session != "" && b.Ended.IsZero() && now.Sub(b.Seen) < silence
 }
 
+// coming reports whether the boot was ordered and its agent may still call home.
+func (b *Boot) coming(now time.Time) bool {
+	return b != nil && b.Session == "" && b.Ended.IsZero() && now.Sub(b.Armed) < bootTimeout
+}
+
 // EnsureAgent is the body of a step that needs the agent on a machine: at once when it already runs there (fast
 // track), otherwise it orders the BMC to start it and waits. It ends with late when the agent does not come.
 func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine string, late func(error) error) error {
 	boot, err := s.armed(ctx, run, machine)
-	if err != nil {
+	if err != nil || boot.Live(s.clock.Now()) {
 		return err
 	}
-	if boot.Live(s.clock.Now()) {
-		return nil
+	if boot == nil {
+		return workflow.Retry(fault.New(fault.Conflict, "The work was canceled."), 0)
 	}
 	m, err := s.Get(ctx, s.db, machine)
 	if err != nil {
@@ -139,9 +147,11 @@ func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) 
 		if err != nil {
 			return err
 		}
+		if current, err := workflow.Find(ctx, tx, run.ID); err != nil || current.Cancel != "" {
+			return err // canceled a moment ago: the boot is not ours to take
+		}
 		now := s.clock.Now()
-		coming := boot != nil && boot.Session == "" && now.Sub(boot.Armed) < bootTimeout
-		if boot.Live(now) || coming {
+		if boot.Live(now) || boot.coming(now) {
 			boot.Run = run.ID
 			_, err := tx.ExecContext(ctx, `UPDATE machine_boot SET run = $2 WHERE key = $1`, boot.Key, run.ID)
 			return err
@@ -153,8 +163,12 @@ func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) 
 		if err != nil {
 			return err
 		}
+		nics, err := s.NICs(ctx, tx, machine)
+		if err != nil {
+			return err
+		}
 		token := rand.Text()
-		boot = &Boot{Key: rand.Text(), Machine: machine, Run: run.ID, Method: Choose(m.Abilities), Armed: now}
+		boot = &Boot{Key: rand.Text(), Machine: machine, Run: run.ID, Method: m.Method(nics), Armed: now}
 		_, err = tx.ExecContext(ctx, `INSERT INTO machine_boot (key, machine, run, method, token, token_hash, secret_hash, session, ordered, armed_at)
 			VALUES ($1, $2, $3, $4, $5, $6, '', '', FALSE, $7)`,
 			boot.Key, machine, run.ID, boot.Method, s.secrets.Seal(tokenOf(boot.Key), []byte(token)), hashSecret(token), now)
@@ -175,6 +189,9 @@ func (s *Service) EndBoot(ctx context.Context, tx *db.Tx, machine string) error 
 // order tells the BMC to start the machine into the agent. It may be repeated: a machine told twice boots twice, into
 // the same boot.
 func (s *Service) order(ctx context.Context, m *Machine, boot *Boot) error {
+	if _, err := s.bootNIC(ctx, m.ID); err != nil {
+		return err
+	}
 	bmc, err := s.Dial(ctx, m)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 // cleaning is the state of the clean flow.
 type cleaning struct {
 	work
+	Look   bool // nobody inspected the machine yet: without its disks' names there is no proof
+	Found  agentapi.Inventory
 	Erased agentapi.EraseResult
 }
 
@@ -24,9 +26,21 @@ func (s *Service) CleanFlow() workflow.Flow[cleaning] {
 		}
 	}
 	return workflow.Flow[cleaning]{Name: "machine-clean", Steps: []workflow.Step[cleaning]{
-		workflow.Tx("begin", "Take the machine for cleaning", s.beginCleaning).UndoTx(on(s.end(CleanFailed))),
+		workflow.Tx("begin", "Take the machine for cleaning", s.beginCleaning).UndoTx(on(s.end(Cleaning, CleanFailed))),
 		workflow.Do("agent", "Start the agent", func(ctx context.Context, run *workflow.Run, c *cleaning) error {
 			return s.EnsureAgent(ctx, run, c.Machine, workflow.Abort)
+		}),
+		workflow.Do("look", "Look at the hardware, if nobody did yet", func(ctx context.Context, run *workflow.Run, c *cleaning) error {
+			if !c.Look {
+				return nil
+			}
+			return abortOnAgent(s.Ask(ctx, run, c.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &c.Found))
+		}),
+		workflow.Tx("record", "Record the inventory", func(ctx context.Context, tx *db.Tx, _ *workflow.Run, c *cleaning) error {
+			if !c.Look {
+				return nil
+			}
+			return s.recordInventory(ctx, tx, c.Machine, c.Found)
 		}),
 		workflow.Do("erase", "Erase every disk and read it back", func(ctx context.Context, run *workflow.Run, c *cleaning) error {
 			command := agentapi.Command{Kind: agentapi.KindErase, Erase: &agentapi.Erase{}}
@@ -44,9 +58,11 @@ func (s *Service) beginCleaning(ctx context.Context, tx *db.Tx, run *workflow.Ru
 	if err != nil {
 		return err
 	}
-	m.Maintenance, m.MaintenanceReason, m.LastError = false, "", ""
-	m.Epoch++
-	m.Erased = nil
+	m.forgive()
+	m.LastError, m.Erased, c.Look = "", nil, m.Inventory == nil
+	if err := s.take(ctx, tx, m); err != nil {
+		return err
+	}
 	if m.State == Cleaning {
 		return s.save(ctx, tx, m)
 	}
@@ -63,11 +79,12 @@ func (s *Service) recordErasure(ctx context.Context, tx *db.Tx, _ *workflow.Run,
 	for _, disk := range c.Erased.Disks {
 		proven[disk.ID] = disk.Verified > 0
 	}
-	if m.Inventory != nil {
-		for _, disk := range m.Inventory.Disks {
-			if !proven[disk.ID] {
-				return workflow.Abort(fault.New(fault.Conflict, "There is no proof that disk %s (%s) was erased.", disk.Name, disk.ID))
-			}
+	if m.Inventory == nil {
+		return workflow.Abort(fault.New(fault.Conflict, "Nobody knows the machine's disks: inspect it."))
+	}
+	for _, disk := range m.Inventory.Disks {
+		if !proven[disk.ID] {
+			return workflow.Abort(fault.New(fault.Conflict, "There is no proof that disk %s (%s) was erased.", disk.Name, disk.ID))
 		}
 	}
 	m.Erased = &c.Erased
@@ -85,12 +102,13 @@ func (s *Service) WarmFlow() workflow.Flow[work] {
 			}
 			return s.db.Tx(ctx, func(tx *db.Tx) error {
 				m, err := s.Get(ctx, tx, w.Machine)
+				if fault.Is(err, fault.NotFound) || err == nil && !m.Spare() {
+					return nil // deleted or out of the pool meanwhile
+				}
 				if err != nil {
 					return err
 				}
-				if m.Spare() {
-					s.quarantine(m, run.Err)
-				}
+				s.quarantine(m, run.Err)
 				return s.save(ctx, tx, m)
 			})
 		}),
@@ -99,6 +117,16 @@ func (s *Service) WarmFlow() workflow.Flow[work] {
 
 // quarantine takes a machine out of the pool. Maintenance is how Ironic's clients see it, and its end is the way back.
 func (s *Service) quarantine(m *Machine, reason string) {
-	m.Maintenance, m.MaintenanceReason, m.Fault, m.LastError = true, "Quarantined: "+reason, reason, reason
+	m.Maintenance, m.MaintenanceReason, m.Fault, m.LastError = true, quarantined(reason), reason, reason
 	s.log.Error("a machine is quarantined", "machine", m.ID, "name", m.Name, "reason", reason)
+}
+
+func quarantined(reason string) string { return "Quarantined: " + reason }
+
+// forgive ends a quarantine. A maintenance that an operator ordered stays.
+func (m *Machine) forgive() {
+	if m.Maintenance && m.MaintenanceReason == quarantined(m.Fault) {
+		m.Maintenance, m.MaintenanceReason = false, ""
+	}
+	m.Fault = ""
 }

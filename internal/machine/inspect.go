@@ -23,14 +23,16 @@ func (s *Service) InspectFlow() workflow.Flow[inspection] {
 		}
 	}
 	return workflow.Flow[inspection]{Name: "machine-inspect", Steps: []workflow.Step[inspection]{
-		workflow.Tx("begin", "Take the machine for inspection", on(s.begin(Inspecting, Manageable))).UndoTx(on(s.end(InspectFailed))),
+		workflow.Tx("begin", "Take the machine for inspection", on(s.begin(Inspecting, Manageable))).UndoTx(on(s.end(Inspecting, InspectFailed))),
 		workflow.Do("agent", "Start the agent", func(ctx context.Context, run *workflow.Run, i *inspection) error {
 			return s.EnsureAgent(ctx, run, i.Machine, workflow.Abort)
 		}),
 		workflow.Do("look", "Look at CPUs, memory, disks, NICs and firmware", func(ctx context.Context, run *workflow.Run, i *inspection) error {
 			return abortOnAgent(s.Ask(ctx, run, i.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &i.Found))
 		}),
-		workflow.Tx("record", "Record the inventory", s.recordInventory),
+		workflow.Tx("record", "Record the inventory", func(ctx context.Context, tx *db.Tx, _ *workflow.Run, i *inspection) error {
+			return s.recordInventory(ctx, tx, i.Machine, i.Found)
+		}),
 		workflow.Tx("end", "The machine is manageable", on(s.finish(Manageable))),
 	}}
 }
@@ -43,27 +45,20 @@ func abortOnAgent(err error) error {
 	return err
 }
 
-func (s *Service) recordInventory(ctx context.Context, tx *db.Tx, _ *workflow.Run, i *inspection) error {
-	m, err := s.Get(ctx, tx, i.Machine)
+func (s *Service) recordInventory(ctx context.Context, tx *db.Tx, machine string, found agentapi.Inventory) error {
+	m, err := s.Get(ctx, tx, machine)
 	if err != nil {
 		return err
 	}
-	m.Inventory, m.Inspected = &i.Found, s.clock.Now()
-	m.Abilities.UEFI = i.Found.BootMode != string(ModeBIOS)
-	for _, nic := range i.Found.NICs {
-		mac := strings.ToLower(nic.MAC)
-		known, err := s.NICByMAC(ctx, tx, mac)
-		if err != nil {
+	m.Inventory, m.Inspected = &found, s.clock.Now()
+	m.Abilities.UEFI, m.Abilities.SecureBoot = found.BootMode != string(ModeBIOS), found.Secure
+	for _, nic := range found.NICs {
+		if err := s.adoptNIC(ctx, tx, &NIC{Machine: m.ID, MAC: strings.ToLower(nic.MAC)}); err != nil {
 			return err
-		}
-		if known == nil {
-			if err := s.AddNIC(ctx, tx, &NIC{Machine: m.ID, MAC: mac}); err != nil {
-				return err
-			}
 		}
 	}
 	c := m.Capacity()
 	m.Properties = orEmpty(m.Properties)
-	m.Properties["cpus"], m.Properties["memory_mb"], m.Properties["local_gb"], m.Properties["cpu_arch"] = c.VCPUs, c.MemoryMiB, c.DiskGiB, i.Found.Arch
+	m.Properties["cpus"], m.Properties["memory_mb"], m.Properties["local_gb"], m.Properties["cpu_arch"] = c.VCPUs, c.MemoryMiB, c.DiskGiB, found.Arch
 	return s.save(ctx, tx, m)
 }

@@ -56,17 +56,19 @@ func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Wa
 	if best == nil {
 		return nil, fault.New(fault.Exhausted, "No valid host was found. There are not enough hosts available.")
 	}
-	warming, err := workflow.ActiveOf(ctx, tx, Resource(best.ID))
+	running, err := workflow.ActiveOf(ctx, tx, Resource(best.ID))
 	if err != nil {
 		return nil, err
 	}
-	if warming != nil {
-		if err := s.engine.Cancel(ctx, tx, warming.ID, "an instance got the machine"); err != nil {
+	if running != nil { // the agent is being started on it, or its power switched
+		if err := s.engine.Cancel(ctx, tx, running.ID, "an instance got the machine"); err != nil {
 			return nil, err
 		}
 	}
 	best.Instance = instance
-	best.Epoch++
+	if err := s.take(ctx, tx, best); err != nil {
+		return nil, err
+	}
 	return best, move(ctx, s, tx, best, Deploying, Active)
 }
 
@@ -109,6 +111,9 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, req
 		return err
 	}
 	m.Instance, m.HandedOver = "", false
+	if err := s.take(ctx, tx, m); err != nil {
+		return err
+	}
 	if m.State == Active {
 		if err := move(ctx, s, tx, m, Deleting, Available); err != nil {
 			return err
@@ -128,7 +133,25 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, req
 	return err
 }
 
-// Ask an operator's verb of a machine. Provision states change at once; the work goes on behind.
+// start begins an operator's work on a machine. Warming a spare gives way to it; any other work is a Conflict.
+func (s *Service) start(ctx context.Context, tx *db.Tx, flow string, m *Machine, request string, state any) error {
+	running, err := workflow.ActiveOf(ctx, tx, Resource(m.ID))
+	if err != nil {
+		return err
+	}
+	if running != nil && running.Flow == "machine-warm" {
+		_, err = s.engine.Replace(ctx, tx, flow, Resource(m.ID), request, state, "an operator needs the machine")
+		if db.IsDuplicate(err) {
+			return fault.Wrap(err, fault.Conflict, "Another operation is about to begin; try again when it has ended.")
+		}
+		return err
+	}
+	_, err = s.engine.Start(ctx, tx, flow, Resource(m.ID), request, state)
+	return err
+}
+
+// Provision asks an operator's verb of a machine. It fails with Invalid when the verb does not fit the machine's state
+// and with Conflict while other work is under way; otherwise the work goes on behind.
 func (s *Service) Provision(ctx context.Context, ident string, verb Verb, request string) error {
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		m, err := s.Get(ctx, tx, ident)
@@ -139,15 +162,17 @@ func (s *Service) Provision(ctx context.Context, ident string, verb Verb, reques
 			return err
 		}
 		switch {
+		case verb == Abort:
+			return s.abort(ctx, tx, m)
 		case verb == Manage && m.State != Enroll && m.State != Manageable:
-			m.Fault = ""
+			m.forgive()
 			return move(ctx, s, tx, m, Manageable, "")
 		case verb == Manage:
-			_, err = s.engine.Start(ctx, tx, "machine-verify", Resource(m.ID), request, work{m.ID})
+			err = s.start(ctx, tx, "machine-verify", m, request, work{m.ID})
 		case verb == Inspect:
-			_, err = s.engine.Start(ctx, tx, "machine-inspect", Resource(m.ID), request, inspection{work: work{m.ID}})
+			err = s.start(ctx, tx, "machine-inspect", m, request, inspection{work: work{m.ID}})
 		default:
-			_, err = s.engine.Start(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{m.ID}})
+			err = s.start(ctx, tx, "machine-clean", m, request, cleaning{work: work{m.ID}})
 		}
 		if err != nil {
 			return err
@@ -155,6 +180,18 @@ func (s *Service) Provision(ctx context.Context, ident string, verb Verb, reques
 		m.Target = map[Verb]State{Manage: Manageable, Inspect: Manageable, Provide: Available, Undo: Available}[verb]
 		return s.save(ctx, tx, m)
 	})
+}
+
+// abort has the work on a machine unwind, to the state that its failure would give.
+func (s *Service) abort(ctx context.Context, tx *db.Tx, m *Machine) error {
+	running, err := workflow.ActiveOf(ctx, tx, Resource(m.ID))
+	if err != nil {
+		return err
+	}
+	if running == nil {
+		return fault.New(fault.Conflict, "Nothing is under way on node %s.", m.ID)
+	}
+	return s.engine.Cancel(ctx, tx, running.ID, "An operator aborted it.")
 }
 
 // SetMaintenance takes a machine out of the pool or back. Ending it forgives a quarantine.

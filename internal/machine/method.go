@@ -1,5 +1,7 @@
 package machine
 
+import "slices"
+
 // Method is a way to start the agent's RAM disk on a machine.
 type Method string
 
@@ -17,7 +19,7 @@ type Abilities struct {
 	HTTPBoot     bool // its firmware can be told to boot over HTTP
 	UEFI         bool // it runs in UEFI mode
 	SecureBoot   bool // it starts only what is signed
-	Network      bool // it has a NIC on the quarantine network
+	Network      bool // it has a NIC on the quarantine network; known from its NICs, not kept
 }
 
 // methods says what each method asks of a machine, in order of preference.
@@ -28,6 +30,13 @@ var methods = []struct {
 	{ByMedia, func(a Abilities) bool { return a.VirtualMedia && a.UEFI }}, // our ISO has no BIOS boot record
 	{ByHTTP, func(a Abilities) bool { return a.HTTPBoot && a.UEFI && a.Network }},
 	{ByPXE, func(a Abilities) bool { return a.Network && !a.SecureBoot }}, // Debian's iPXE is not signed
+}
+
+// Method is how the machine starts the agent, with the NICs it has now.
+func (m *Machine) Method(nics []*NIC) Method {
+	able := m.Abilities
+	able.Network = slices.ContainsFunc(nics, func(n *NIC) bool { return n.PXE })
+	return Choose(able)
 }
 
 // Choose is the best method for a machine; NoMethod when there is none.

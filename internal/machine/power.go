@@ -2,6 +2,8 @@ package machine
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,23 +13,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
-// SetPower orders the power of a machine once, for an operator.
-func (s *Service) SetPower(ctx context.Context, ident string, action PowerAction) error {
-	m, err := s.Get(ctx, s.db, ident)
-	if err != nil {
-		return err
-	}
-	bmc, err := s.Dial(ctx, m)
-	if err != nil {
-		return err
-	}
-	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
-	if err := bmc.SetPower(ctx, action); err != nil {
-		return err
-	}
-	_, err = s.notePower(ctx, m, bmc)
-	return err
-}
+// powerPatience is how long a machine may take to follow a hard order: some power supplies drain for a minute.
+const powerPatience = 3 * time.Minute
 
 // EnsurePower is the body of a step that needs the machine on or off: it orders, looks, and orders again. Soft asks the
 // operating system first and pulls the plug when it has not obeyed within the grace.
@@ -46,8 +33,12 @@ func (s *Service) EnsurePower(ctx context.Context, run *workflow.Run, machine st
 		return err
 	}
 	action := map[PowerState]PowerAction{PowerOn: ActionOn, PowerOff: ActionOff}[want]
-	if want == PowerOff && s.clock.Now().Sub(run.Entered) < soft {
+	waited := s.clock.Now().Sub(run.Entered)
+	if want == PowerOff && waited < soft {
 		action = ActionShutdown
+	}
+	if waited > soft+powerPatience {
+		return fault.New(fault.Unavailable, "The machine is still %s, although its BMC was told %s for %s.", now, action, powerPatience)
 	}
 	if action != ActionShutdown || run.Attempt%5 == 0 { // a button pressed too often is taken for a held one
 		if err := bmc.SetPower(ctx, action); err != nil && !(action == ActionShutdown && fault.Is(err, fault.Unsupported)) {
@@ -70,6 +61,9 @@ func (s *Service) notePower(ctx context.Context, m *Machine, bmc Driver) (PowerS
 	return power, err
 }
 
+// lookTimeout bounds the look at one machine's power: a dead BMC must not hold up the look at the others.
+const lookTimeout = 20 * time.Second
+
 // Look compares what we believe of the machines with what their BMCs and agents show: power is recorded, agents that
 // fell silent are given up, spares without an agent are warmed. Changed gives the machines whose power is not what it
 // was.
@@ -87,29 +81,76 @@ func (s *Service) Look(ctx context.Context) (changed []*Machine, err error) {
 			continue
 		}
 		powers.Go(func() error {
-			bmc, err := s.Dial(ctx, m)
-			if err != nil {
-				return err
-			}
-			defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
-			if _, err := s.notePower(ctx, m, bmc); err != nil && ctx.Err() == nil {
+			if err := s.lookAtPower(ctx, m); err != nil && ctx.Err() == nil {
 				s.log.Warn("the BMC does not tell the power state", "machine", m.ID, "name", m.Name, "error", err)
 			}
-			return nil
+			return nil // one machine's trouble is not the others'
 		})
 	}
-	if err := powers.Wait(); err != nil {
-		return nil, err
-	}
+	_ = powers.Wait()
 	for _, m := range machines {
 		if m.Power != was[m.ID] {
 			changed = append(changed, m)
 		}
-		if err := s.mindAgent(ctx, m.ID); err != nil {
-			return changed, err
-		}
+		err = errors.Join(err, s.mindAgent(ctx, m.ID))
 	}
-	return changed, nil
+	return changed, err
+}
+
+func (s *Service) lookAtPower(ctx context.Context, m *Machine) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	bmc, err := s.Dial(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
+	_, err = s.notePower(ctx, m, bmc)
+	return err
+}
+
+// gone decides whether a boot is over: its agent has been silent for long, or never came and nobody waits for it any
+// more.
+func (s *Service) gone(ctx context.Context, q db.Querier, boot *Boot) (bool, error) {
+	now := s.clock.Now()
+	switch {
+	case boot.coming(now):
+		return false, nil
+	case boot.Session == "":
+		run, err := workflow.Find(ctx, q, boot.Run)
+		return err == nil && !run.Ended.IsZero(), err
+	case boot.Seen.After(now.Add(silence)): // the clock was set back: its silence counts from now on
+		_, err := q.ExecContext(ctx, `UPDATE machine_boot SET seen_at = $2 WHERE key = $1`, boot.Key, now)
+		return false, err
+	}
+	return s.silent.past(boot, now), nil
+}
+
+// suspects are the boots whose agents we found silent, by machine, with since when. An agent is given up only after it
+// stayed silent for the grace under our eyes: see grace.
+type suspects struct {
+	sync.Mutex
+	boots map[string]suspect
+}
+
+type suspect struct {
+	boot  string
+	since time.Time
+}
+
+func (s *suspects) past(boot *Boot, now time.Time) bool {
+	s.Lock()
+	defer s.Unlock()
+	known := s.boots[boot.Machine]
+	switch {
+	case boot.Live(now):
+		delete(s.boots, boot.Machine)
+	case known.boot != boot.Key || known.since.After(now):
+		s.boots[boot.Machine] = suspect{boot.Key, now}
+	default:
+		return now.Sub(known.since) >= grace
+	}
+	return false
 }
 
 // mindAgent ends the session of an agent that fell silent, tells the run that waits for it, and warms a spare.
@@ -126,7 +167,13 @@ func (s *Service) mindAgent(ctx context.Context, machine string) error {
 		if err != nil {
 			return err
 		}
-		if boot != nil && boot.Session != "" && !boot.Live(s.clock.Now()) {
+		over := false
+		if boot != nil {
+			if over, err = s.gone(ctx, tx, boot); err != nil {
+				return err
+			}
+		}
+		if over {
 			s.log.Warn("the agent fell silent", "machine", m.ID, "name", m.Name, "last seen", boot.Seen)
 			if err := s.EndBoot(ctx, tx, m.ID); err != nil {
 				return err

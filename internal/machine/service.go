@@ -43,15 +43,17 @@ type Service struct {
 	dial    Dial
 	access  Access
 	bells   bells
+	silent  suspects
 }
 
 // New makes the service and registers its flows.
 func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, secrets Sealer, dial Dial, access Access) *Service {
-	s := &Service{db: d, clock: c, log: log, engine: engine, secrets: secrets, dial: dial, access: access, bells: bells{waiting: map[string][]chan struct{}{}}}
+	s := &Service{db: d, clock: c, log: log, engine: engine, secrets: secrets, dial: dial, access: access, bells: bells{waiting: map[string]chan struct{}{}}, silent: suspects{boots: map[string]suspect{}}}
 	workflow.Register(engine, s.VerifyFlow())
 	workflow.Register(engine, s.InspectFlow())
 	workflow.Register(engine, s.CleanFlow())
 	workflow.Register(engine, s.WarmFlow())
+	workflow.Register(engine, s.PowerFlow())
 	return s
 }
 
@@ -76,22 +78,23 @@ func (s *Service) Dial(ctx context.Context, m *Machine) (Driver, error) {
 // bells wake the long polls of agents in this process; those of other processes notice within a second.
 type bells struct {
 	sync.Mutex
-	waiting map[string][]chan struct{}
+	waiting map[string]chan struct{} // one per machine, shared by all who wait
 }
 
 func (b *bells) wait(machine string) <-chan struct{} {
 	b.Lock()
 	defer b.Unlock()
-	bell := make(chan struct{})
-	b.waiting[machine] = append(b.waiting[machine], bell)
-	return bell
+	if b.waiting[machine] == nil {
+		b.waiting[machine] = make(chan struct{})
+	}
+	return b.waiting[machine]
 }
 
 func (b *bells) ring(machine string) {
 	b.Lock()
 	defer b.Unlock()
-	for _, bell := range b.waiting[machine] {
+	if bell := b.waiting[machine]; bell != nil {
 		close(bell)
+		delete(b.waiting, machine)
 	}
-	delete(b.waiting, machine)
 }

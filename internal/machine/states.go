@@ -78,6 +78,7 @@ const (
 	Inspect Verb = "inspect"
 	Provide Verb = "provide"
 	Undo    Verb = "deleted" // undeploy
+	Abort   Verb = "abort"   // give up the inspection or cleaning under way
 )
 
 // verbs says in which states a verb may be asked.
@@ -86,6 +87,7 @@ var verbs = map[Verb][]State{
 	Inspect: {Manageable, InspectFailed},
 	Provide: {Manageable, CleanFailed},
 	Undo:    {DeployFailed},
+	Abort:   {Inspecting, Cleaning},
 }
 
 func allowed(verb Verb, m *Machine) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
 const columns = `id, name, bmc, state, target, state_since, power, power_target, instance, handed_over, epoch, maintenance,
@@ -96,15 +97,25 @@ func orEmpty(m map[string]any) map[string]any {
 	return m
 }
 
-// Delete forgets a machine that nobody has and nothing works on.
+// Delete forgets a machine that nobody has and nothing works on. In maintenance it goes whoever has it.
 func (s *Service) Delete(ctx context.Context, tx *db.Tx, m *Machine) error {
 	if m.Instance != "" && !m.Maintenance {
 		return fault.New(fault.Conflict, "Node %s is associated with instance %s.", m.ID, m.Instance)
 	}
-	if m.State == Verifying || m.State == Inspecting || m.State == Cleaning || m.State == Deploying {
+	running, err := workflow.ActiveOf(ctx, tx, Resource(m.ID))
+	switch {
+	case err != nil:
+		return err
+	case m.State == Verifying || m.State == Inspecting || m.State == Cleaning || m.State == Deploying:
 		return fault.New(fault.Conflict, "Can not delete node %s while it is in provision state %q.", m.ID, m.State)
+	case running != nil && running.Flow != "machine-warm":
+		return fault.New(fault.Conflict, "Can not delete node %s while other work (%s) is under way on it.", m.ID, running.Flow)
+	case running != nil:
+		if err := s.engine.Cancel(ctx, tx, running.ID, "the machine is deleted"); err != nil {
+			return err
+		}
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM machine WHERE id = $1`, m.ID)
+	_, err = tx.ExecContext(ctx, `DELETE FROM machine WHERE id = $1`, m.ID)
 	return err
 }
 
@@ -165,6 +176,17 @@ func (s *Service) AddNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
 	n.Updated, n.Address = n.Created, netip.PrefixFrom(addr, s.access.Quarantine.Bits).String()
 	_, err = tx.ExecContext(ctx, `INSERT INTO machine_nic (`+nicColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
 		n.ID, n.Machine, n.MAC, n.PXE, n.Address, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Created)
+	return err
+}
+
+// UpdateNIC saves what an operator changed of a network card.
+func (s *Service) UpdateNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
+	n.Updated = s.clock.Now()
+	_, err := tx.ExecContext(ctx, `UPDATE machine_nic SET mac = $2, pxe = $3, link = $4, extra = $5, updated_at = $6 WHERE id = $1`,
+		n.ID, n.MAC, n.PXE, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Updated)
+	if db.IsDuplicate(err) {
+		return fault.New(fault.Conflict, "A port with MAC address %s already exists.", n.MAC)
+	}
 	return err
 }
 

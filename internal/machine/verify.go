@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -16,7 +17,7 @@ type work struct {
 // VerifyFlow proves that we reach the BMC and learns what it can: enroll → manageable.
 func (s *Service) VerifyFlow() workflow.Flow[work] {
 	return workflow.Flow[work]{Name: "machine-verify", Steps: []workflow.Step[work]{
-		workflow.Tx("begin", "Take the machine for verification", s.begin(Verifying, Manageable)).UndoTx(s.end(Enroll)),
+		workflow.Tx("begin", "Take the machine for verification", s.begin(Verifying, Manageable)).UndoTx(s.end(Verifying, Enroll)),
 		workflow.Do("ask-bmc", "Ask the BMC what it is and can", s.askBMC),
 		workflow.Tx("adopt-nics", "Note the NICs that the BMC names", s.adoptNICs),
 		workflow.Tx("end", "The machine is manageable", s.finish(Manageable)),
@@ -31,25 +32,37 @@ func (s *Service) begin(during, target State) workflow.TxBody[work] {
 			return err
 		}
 		m.LastError = ""
-		m.Epoch++
+		if err := s.take(ctx, tx, m); err != nil {
+			return err
+		}
 		return move(ctx, s, tx, m, during, target)
 	}
 }
 
+// take gives the machine a new owner: what the one before still has its agent do is void.
+func (s *Service) take(ctx context.Context, q db.Querier, m *Machine) error {
+	m.Epoch++
+	return s.cancelCommands(ctx, q, m.ID)
+}
+
 // end records why a flow failed, in the state where an operator finds the machine. A machine that failed its flow is
-// out of the pool by that state.
-func (s *Service) end(failed State) workflow.TxBody[work] {
+// out of the pool by that state. A flow that failed before it began leaves the machine where it was.
+func (s *Service) end(during, failed State) workflow.TxBody[work] {
 	return func(ctx context.Context, tx *db.Tx, run *workflow.Run, w *work) error {
 		m, err := s.Get(ctx, tx, w.Machine)
+		if fault.Is(err, fault.NotFound) {
+			return nil // deleted meanwhile
+		}
 		if err != nil {
 			return err
 		}
 		m.LastError = run.Err
+		if m.State != during {
+			m.Target = ""
+			return s.save(ctx, tx, m)
+		}
 		if failed == CleanFailed || failed == InspectFailed {
 			m.Fault = run.Err
-		}
-		if m.State == failed {
-			return s.save(ctx, tx, m)
 		}
 		return move(ctx, s, tx, m, failed, "")
 	}
@@ -118,21 +131,24 @@ func (s *Service) adoptNICs(ctx context.Context, tx *db.Tx, _ *workflow.Run, w *
 		return err
 	}
 	for _, mac := range m.Identity.NICs {
-		known, err := s.NICByMAC(ctx, tx, mac)
-		if err != nil {
-			return err
-		}
-		if known != nil {
-			continue
-		}
-		if err := s.AddNIC(ctx, tx, &NIC{Machine: m.ID, MAC: mac, PXE: true}); err != nil {
+		if err := s.adoptNIC(ctx, tx, &NIC{Machine: m.ID, MAC: strings.ToLower(mac), PXE: true}); err != nil {
 			return err
 		}
 	}
-	nics, err := s.NICs(ctx, tx, m.ID)
+	return nil
+}
+
+// adoptNIC adds a NIC that the machine itself names, unless it has it already.
+func (s *Service) adoptNIC(ctx context.Context, tx *db.Tx, nic *NIC) error {
+	known, err := s.NICByMAC(ctx, tx, nic.MAC)
 	if err != nil {
 		return err
 	}
-	m.Abilities.Network = len(nics) > 0
-	return s.save(ctx, tx, m)
+	if known == nil {
+		return s.AddNIC(ctx, tx, nic)
+	}
+	if known.Machine != nic.Machine {
+		return workflow.Abort(fault.New(fault.Conflict, "The NIC %s belongs to node %s: is one machine enrolled twice?", nic.MAC, known.Machine))
+	}
+	return nil
 }
