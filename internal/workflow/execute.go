@@ -153,7 +153,7 @@ func (e *Engine) advance(recipe recipe, run *Run, index int) {
 		run.Status = Active
 	}
 	if !run.Backward && run.Status != Aborted {
-		run.Err = ""
+		run.Err, run.Words = "", ""
 	}
 }
 
@@ -167,12 +167,12 @@ func (e *Engine) finish(run *Run, status Status) {
 }
 
 func unwind(run *Run, from, to string, cause error) {
-	run.Backward, run.Step, run.rewindTo, run.Err = true, from, to, cause.Error()
+	run.Backward, run.Step, run.rewindTo, run.Err, run.Words = true, from, to, cause.Error(), words(cause)
 	run.Attempt, run.deadline, run.Waiting = 0, time.Time{}, ""
 }
 
 func (e *Engine) stick(run *Run, cause error) {
-	run.Status, run.Err, run.wakeAt = IsStuck, cause.Error(), e.clock.Now().Add(stuckRetry)
+	run.Status, run.Err, run.Words, run.wakeAt = IsStuck, cause.Error(), words(cause), e.clock.Now().Add(stuckRetry)
 	run.Attempt++
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ingotcloud/ingot/internal/fault"
 )
 
 // The outcomes a body may end with, beside nil. Each wraps its cause, so errors.Is and fault.KindOf see through it.
@@ -57,6 +59,15 @@ func (o *abortOutcome) Unwrap() error  { return o.cause }
 func (o *stuckOutcome) Error() string  { return o.cause.Error() }
 func (o *stuckOutcome) Unwrap() error  { return o.cause }
 
+// IsOutcome reports whether a body's error is one of the decisions above, rather than a failure.
+func IsOutcome(err error) bool {
+	switch err.(type) {
+	case *retryOutcome, *waitOutcome, *rewindOutcome, *abortOutcome, *stuckOutcome:
+		return true
+	}
+	return false
+}
+
 // maxAttempts of a step that fails with an error that is no outcome; then it aborts.
 const maxAttempts = 6
 
@@ -69,6 +80,14 @@ func (e errCanceled) Error() string { return e.reason }
 func IsCanceled(err error) bool {
 	var canceled errCanceled
 	return errors.As(err, &canceled)
+}
+
+// words is what users may read of an error; the reason of a cancel is written for them.
+func words(err error) string {
+	if IsCanceled(err) {
+		return err.Error()
+	}
+	return fault.Message(err)
 }
 
 func backoff(attempt int) time.Duration {

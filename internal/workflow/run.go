@@ -31,7 +31,8 @@ type Run struct {
 	Entered  time.Time // when the current step was first tried
 	Epoch    int64     // of the lease; commands to agents carry it
 	Cancel   string
-	Err      string // why it unwinds, is stuck or was aborted
+	Err      string // why it unwinds, is stuck or was aborted: for operators
+	Words    string // the same for users: a fault's message
 	Waiting  string
 	Progress Progress
 	Created  time.Time
@@ -76,5 +77,5 @@ type StepRecord struct {
 	Started     time.Time
 	Ended       time.Time // zero while under way
 	Outcome     string    // running done failed
-	Err         string
+	Err, Words  string    // why it failed, for operators and for users
 }

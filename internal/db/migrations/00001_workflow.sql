@@ -16,7 +16,8 @@ CREATE TABLE workflow_run (
     waiting_for TEXT NOT NULL,              -- a sentence
     signals     INTEGER NOT NULL,           -- how often somebody had news for it
     cancel      TEXT NOT NULL,              -- why somebody wants it to unwind; empty: nobody does
-    error       TEXT NOT NULL,
+    error       TEXT NOT NULL,              -- for operators
+    words       TEXT NOT NULL,              -- the same for users
     progress    TEXT NOT NULL,              -- JSON, of the step
     lease_owner TEXT NOT NULL,
     lease_until TIMESTAMP NOT NULL,
@@ -39,7 +40,8 @@ CREATE TABLE workflow_step (
     started_at  TIMESTAMP NOT NULL,
     ended_at    TIMESTAMP,
     outcome     TEXT NOT NULL,              -- running done failed
-    error       TEXT NOT NULL,
+    error       TEXT NOT NULL,              -- for operators
+    words       TEXT NOT NULL,              -- the same for users
     PRIMARY KEY (run, seq)
 );
 
