@@ -56,7 +56,7 @@ func (s *Service) fail(ctx context.Context, tx *db.Tx, run *workflow.Run, d *dep
 
 // faultOf is what an instance's owner is told of a failed run.
 func (s *Service) faultOf(run *workflow.Run) *Fault {
-	return &Fault{Code: 500, Message: run.Words, Details: run.Err, Created: s.clock.Now()}
+	return &Fault{Code: 500, Message: run.Err, Created: s.clock.Now()}
 }
 
 func (s *Service) claim(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {

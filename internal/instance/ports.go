@@ -51,7 +51,7 @@ func (s *Service) plan(ctx context.Context, tx *db.Tx, i *Instance, spec Spec) e
 
 func (s *Service) reserve(ctx context.Context, tx *db.Tx, i *Instance, nic NIC) (*network.Port, error) {
 	if nic.Port != "" {
-		return s.networks.Attach(ctx, tx, nic.Port, i.Project, i.ID, deviceOwner)
+		return s.networks.Attach(ctx, tx, nic.Port, i.Project, network.Use{DeviceID: i.ID, DeviceOwner: deviceOwner, Hostname: i.Hostname})
 	}
 	port := network.NewPort{Network: nic.Network, Project: i.Project, DeviceID: i.ID, DeviceOwner: deviceOwner, DNSName: i.Hostname}
 	if nic.FixedIP.IsValid() {

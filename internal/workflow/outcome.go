@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/ingotcloud/ingot/internal/fault"
 )
 
 // The outcomes a body may end with, beside nil. Each wraps its cause, so errors.Is and fault.KindOf see through it.
@@ -80,14 +78,6 @@ func (e errCanceled) Error() string { return e.reason }
 func IsCanceled(err error) bool {
 	var canceled errCanceled
 	return errors.As(err, &canceled)
-}
-
-// words is what users may read of an error; the reason of a cancel is written for them.
-func words(err error) string {
-	if IsCanceled(err) {
-		return err.Error()
-	}
-	return fault.Message(err)
 }
 
 func backoff(attempt int) time.Duration {

@@ -31,8 +31,7 @@ type Run struct {
 	Entered  time.Time // when the current step was first tried
 	Epoch    int64     // of the lease; commands to agents carry it
 	Cancel   string
-	Err      string // why it unwinds, is stuck or was aborted: for operators
-	Words    string // the same for users: a fault's message
+	Err      string // why it unwinds, is stuck or was aborted
 	Waiting  string
 	Progress Progress
 	Created  time.Time

@@ -15,7 +15,7 @@ import (
 )
 
 const columns = `id, flow, resource, request, status, backward, step, rewind_to, state, attempt, entered_at, wake_at,
-	deadline, waiting_for, signals, cancel, error, words, progress, lease_epoch, created_at, ended_at`
+	deadline, waiting_for, signals, cancel, error, progress, lease_epoch, created_at, ended_at`
 
 func scan(row db.Scanner) (*Run, error) {
 	var (
@@ -23,7 +23,7 @@ func scan(row db.Scanner) (*Run, error) {
 		state string
 	)
 	err := row.Scan(&r.ID, &r.Flow, &r.Resource, &r.Request, &r.Status, &r.Backward, &r.Step, &r.rewindTo, &state,
-		&r.Attempt, &r.Entered, &r.wakeAt, db.NullTime(&r.deadline), &r.Waiting, &r.signals, &r.Cancel, &r.Err, &r.Words,
+		&r.Attempt, &r.Entered, &r.wakeAt, db.NullTime(&r.deadline), &r.Waiting, &r.signals, &r.Cancel, &r.Err,
 		db.JSON(&r.Progress), &r.Epoch, &r.Created, db.NullTime(&r.Ended))
 	r.state = []byte(state)
 	return &r, err
@@ -40,9 +40,9 @@ func insert(ctx context.Context, tx *db.Tx, recipe recipe, status Status, resour
 	}
 	id := uuid.NewString()
 	_, err = tx.ExecContext(ctx, `INSERT INTO workflow_run (id, flow, resource, request, status, backward, step, rewind_to,
-		state, attempt, entered_at, wake_at, waiting_for, signals, cancel, error, words, progress, lease_owner, lease_until,
+		state, attempt, entered_at, wake_at, waiting_for, signals, cancel, error, progress, lease_owner, lease_until,
 		lease_epoch, created_at)
-		VALUES ($1, $2, $3, $4, $5, FALSE, $6, '', $7, 0, $8, $8, '', 0, '', '', '', '{}', '', $8, 0, $8)`,
+		VALUES ($1, $2, $3, $4, $5, FALSE, $6, '', $7, 0, $8, $8, '', 0, '', '', '{}', '', $8, 0, $8)`,
 		id, recipe.name, resource, request, status, recipe.steps[0].name, string(text), now)
 	return id, err
 }
@@ -143,11 +143,11 @@ func (e *Engine) save(ctx context.Context, tx *db.Tx, run *Run, keep bool) error
 	seen := run.signals
 	err := tx.QueryRowContext(ctx, `UPDATE workflow_run SET status = $4, backward = $5, step = $6, rewind_to = $7, state = $8,
 		attempt = $9, entered_at = $10, wake_at = $11, deadline = $12, waiting_for = $13, error = $14,
-		progress = CASE WHEN $15 THEN progress ELSE '{}' END, lease_owner = $16, ended_at = $17, words = $18
+		progress = CASE WHEN $15 THEN progress ELSE '{}' END, lease_owner = $16, ended_at = $17
 		WHERE id = $1 AND lease_epoch = $2 AND lease_owner = $3 RETURNING cancel, signals`,
 		run.ID, run.Epoch, e.owner, run.Status, run.Backward, run.Step, run.rewindTo, string(run.state), run.Attempt,
 		run.Entered, run.wakeAt, db.NullTime(&run.deadline), run.Waiting, run.Err, run.Waiting != "", owner,
-		db.NullTime(&run.Ended), run.Words).Scan(&run.Cancel, &run.signals)
+		db.NullTime(&run.Ended)).Scan(&run.Cancel, &run.signals)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errFenced
 	}
@@ -179,7 +179,7 @@ func (e *Engine) begin(ctx context.Context, q db.Querier, run *Run, step recipeS
 func (e *Engine) end(ctx context.Context, q db.Querier, run *Run, outcome error) error {
 	word, text, told := "done", "", ""
 	if outcome != nil {
-		word, text, told = "failed", outcome.Error(), words(outcome)
+		word, text, told = "failed", outcome.Error(), sentence(outcome)
 	}
 	_, err := q.ExecContext(ctx, `UPDATE workflow_step SET ended_at = $2, outcome = $3, error = $4, words = $5 WHERE run = $1 AND outcome = 'running'`,
 		run.ID, e.clock.Now(), word, text, told)

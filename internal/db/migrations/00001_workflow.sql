@@ -16,8 +16,7 @@ CREATE TABLE workflow_run (
     waiting_for TEXT NOT NULL,              -- a sentence
     signals     INTEGER NOT NULL,           -- how often somebody had news for it
     cancel      TEXT NOT NULL,              -- why somebody wants it to unwind; empty: nobody does
-    error       TEXT NOT NULL,              -- for operators
-    words       TEXT NOT NULL,              -- the same for users
+    error       TEXT NOT NULL,
     progress    TEXT NOT NULL,              -- JSON, of the step
     lease_owner TEXT NOT NULL,
     lease_until TIMESTAMP NOT NULL,
