@@ -151,7 +151,9 @@ func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) 
 			return err // canceled a moment ago: the boot is not ours to take
 		}
 		now := s.clock.Now()
-		if boot.Live(now) || boot.coming(now) {
+		// A boot that this run ordered and that never came is not ordered again: the wait for it has its deadline.
+		ours := boot != nil && boot.Run == run.ID && boot.Session == ""
+		if boot.Live(now) || boot.coming(now) || ours {
 			boot.Run = run.ID
 			_, err := tx.ExecContext(ctx, `UPDATE machine_boot SET run = $2 WHERE key = $1`, boot.Key, run.ID)
 			return err
@@ -271,6 +273,9 @@ func (s *Service) Hello(ctx context.Context, hello agentapi.Hello) (welcome agen
 		welcome = agentapi.Welcome{Session: boot.Session, Now: s.clock.Now()}
 		if _, err := tx.ExecContext(ctx, `UPDATE machine_boot SET session = $2, secret_hash = $3, seen_at = $4 WHERE key = $1`,
 			boot.Key, boot.Session, hash, welcome.Now); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE machine SET power = $2, updated_at = $3 WHERE id = $1`, boot.Machine, PowerOn, welcome.Now); err != nil {
 			return err
 		}
 		return s.engine.Signal(ctx, tx, boot.Run)

@@ -167,8 +167,18 @@ func (e *Engine) finish(run *Run, status Status) {
 }
 
 func unwind(run *Run, from, to string, cause error) {
-	run.Backward, run.Step, run.rewindTo, run.Err = true, from, to, cause.Error()
+	run.Backward, run.Step, run.rewindTo, run.Err = true, from, to, sentence(cause)
 	run.Attempt, run.deadline, run.Waiting = 0, time.Time{}, ""
+}
+
+// sentence is what people read of an error: the domain shows it to tenants, so a fault's cause stays in the log and in
+// the step's record.
+func sentence(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Message
+	}
+	return err.Error()
 }
 
 func (e *Engine) stick(run *Run, cause error) {
