@@ -14,7 +14,7 @@ setup: ## install what running the cloud needs, from the distribution's packages
 	@scripts/setup.sh run
 
 build: ## build the programs into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o bin/ ./internal/lab/tenantimage/cloudstart
 
 up: setup build ## start the cloud with its virtual rack and a first server

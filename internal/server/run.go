@@ -78,8 +78,8 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup
-	serve := func(name string, listener net.Listener, handler http.Handler, tlsConfig *tls.Config) *http.Server {
-		server := &http.Server{Handler: handler, TLSConfig: tlsConfig, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+	serve := func(name string, base context.Context, listener net.Listener, handler http.Handler, tlsConfig *tls.Config) *http.Server {
+		server := &http.Server{Handler: handler, TLSConfig: tlsConfig, BaseContext: func(net.Listener) context.Context { return base }, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
 			ErrorLog: slog.NewLogLogger(log.With("listener", name).Handler(), slog.LevelDebug)}
 		running.Go(func() {
 			var err error
@@ -98,10 +98,11 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	if err != nil {
 		return errors.Join(err, boot.Close(), agents.Close(), public.Close())
 	}
+	// Requests of clients may end in peace; agents that wait for work are sent away at once.
 	servers := []*http.Server{
-		serve("public API", public, p.api, publicTLS),
-		serve("agents", agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
-		serve("virtual media", media, boot.Handler(), nil),
+		serve("public API", context.Background(), public, p.api, publicTLS),
+		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
+		serve("virtual media", ctx, media, boot.Handler(), nil),
 	}
 	running.Go(func() { p.engine.Run(ctx) })
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
