@@ -17,6 +17,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // TestStories runs the scripts one after the other, in the order of their names, against one cloud. The first brings it
@@ -60,7 +63,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files: []string{script}, Setup: setup(repository, bin, home), RequireExplicitExec: true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"openrc": openrc, "retry": retry, "zeroed": zeroed, "machines": machines, "sigkill": sigkill,
+					"openrc": openrc, "retry": retry, "zeroed": zeroed, "machines": machines, "sigkill": sigkill, "stopped": stopped,
 				},
 			})
 		})
@@ -192,6 +195,24 @@ func sigkill(ts *testscript.TestScript, _ bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+}
+
+// stopped fails when the cloud still has a process or a network namespace on this host.
+func stopped(ts *testscript.TestScript, _ bool, _ []string) {
+	home := ts.Getenv("CLOUD")
+	rack, err := lab.ReadDescription(filepath.Join(home, "lab"))
+	ts.Check(err)
+	if netns.Exists(rack.Netns) {
+		ts.Fatalf("the network namespace %s is left", rack.Netns)
+	}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	ts.Check(err)
+	for _, path := range lines {
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(text, []byte(home)) { // otherwise it has just ended
+			ts.Fatalf("a process is left: %q", text)
+		}
+	}
 }
 
 func tail(path string) string {
