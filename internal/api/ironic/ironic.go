@@ -38,8 +38,9 @@ func Dialect(machines *machine.Service, engine *workflow.Engine, d *db.DB) osapi
 			Min: oldest, Max: latest, Service: "baremetal", Header: "X-OpenStack-Ironic-API-Version",
 			MinHeader: "X-OpenStack-Ironic-API-Minimum-Version", MaxHeader: "X-OpenStack-Ironic-API-Maximum-Version",
 		},
-		Statuses: map[fault.Kind]int{fault.Unsupported: http.StatusBadRequest}, // Ironic's UnsupportedDriverExtension
-		Routes:   a.routes(),
+		RequestIDHeader: "Openstack-Request-Id",
+		Statuses:        map[fault.Kind]int{fault.Unsupported: http.StatusBadRequest}, // Ironic's UnsupportedDriverExtension
+		Routes:          a.routes(),
 	}
 }
 

@@ -42,9 +42,6 @@ func (a *api) validate(r *osapi.Request) (any, error) {
 	for _, name := range []string{"console", "raid", "rescue", "bios"} {
 		answer[name] = object{"result": nil, "reason": "not supported"}
 	}
-	if !r.Version.AtLeast(1, 38) {
-		delete(answer, "rescue")
-	}
 	return answer, nil
 }
 
