@@ -110,26 +110,29 @@ func TestWaiting(t *testing.T) {
 }
 
 func TestPower(t *testing.T) {
-	for _, ipmi := range []bool{false, true} {
-		c := boot(t, machinetest.Spec{Name: "m", IPMI: ipmi})
-		c.Start()
-		m := c.Machines[0]
-		c.enrol(m)
-		c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": "manage"}, 202)
-		c.awaitState(m, "manageable")
-		for _, x := range []struct {
-			target, state string
-			on            bool
-		}{
-			{"power on", "power on", true}, {"rebooting", "power on", true}, {"soft rebooting", "power on", true},
-			{"soft power off", "power off", false}, {"power on", "power on", true}, {"power off", "power off", false},
-		} {
-			c.call(Admin, "PUT", "/v1/nodes/m/states/power", object{"target": x.target}, 202)
-			c.Idle(m)
-			if states := c.call(Admin, "GET", "/v1/nodes/m/states", nil, 200).Body; states["power_state"] != x.state || states["target_power_state"] != nil || m.Sim.Power() != x.on {
-				t.Errorf("%s: %v, in truth on: %v", x.target, states, m.Sim.Power())
+	for name, ipmi := range map[string]bool{"redfish": false, "ipmi": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := boot(t, machinetest.Spec{Name: "m", IPMI: ipmi})
+			c.Start()
+			m := c.Machines[0]
+			c.enrol(m)
+			c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": "manage"}, 202)
+			c.awaitState(m, "manageable")
+			for _, x := range []struct {
+				target, state string
+				on            bool
+			}{
+				{"power on", "power on", true}, {"rebooting", "power on", true}, {"soft rebooting", "power on", true},
+				{"soft power off", "power off", false}, {"power on", "power on", true}, {"power off", "power off", false},
+			} {
+				c.call(Admin, "PUT", "/v1/nodes/m/states/power", object{"target": x.target}, 202)
+				c.Idle(m)
+				if states := c.call(Admin, "GET", "/v1/nodes/m/states", nil, 200).Body; states["power_state"] != x.state || states["target_power_state"] != nil || m.Sim.Power() != x.on {
+					t.Errorf("%s: %v, in truth on: %v", x.target, states, m.Sim.Power())
+				}
 			}
-		}
+		})
 	}
 }
 
