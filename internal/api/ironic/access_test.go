@@ -44,6 +44,7 @@ func TestForeignTenant(t *testing.T) {
 				if got.Status != 404 {
 					t.Errorf("%d %s", got.Status, got.Text)
 				}
+			case route.Pattern == "/v1/volume": // links only
 			default: // a list
 				for key, value := range got.Body {
 					if list, ok := value.([]any); !ok || len(list) > 0 {

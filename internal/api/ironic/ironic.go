@@ -95,6 +95,9 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: node + "/inventory", Since: v(1, 81), Policy: osapi.Reader, Handle: a.inventory},
 		{Method: get, Pattern: node + "/firmware", Since: v(1, 86), Policy: osapi.Reader, Handle: a.firmware},
 
+		{Method: get, Pattern: node + "/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: a.volumesOfNode},
+		{Method: get, Pattern: "/v1/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: volumes},
+
 		{Method: get, Pattern: node + "/ports", Policy: osapi.Reader, Handle: a.listPortsOfNode},
 		{Method: get, Pattern: node + "/ports/detail", Policy: osapi.Reader, Handle: a.listPortsOfNodeInDetail},
 		{Method: get, Pattern: "/v1/ports", Policy: osapi.Reader, Handle: a.listPorts},

@@ -5,8 +5,11 @@ import (
 	"testing"
 
 	. "github.com/ingotcloud/ingot/internal/api/osapi/osapitest"
+	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/lab/vbmc"
+	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
+	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
 // What `ingot up` does: nodes and ports, manage, inspect, provide.
@@ -214,4 +217,112 @@ func TestValidate(t *testing.T) {
 		t.Errorf("%v", v)
 	}
 	says("deploy", "disks")
+}
+
+// A node that a server has is Nova's: here it is neither undeployed nor deleted, and keeps its ports.
+func TestAServersNode(t *testing.T) {
+	c := boot(t, machinetest.Spec{Name: "m"})
+	c.Start()
+	c.Spares()
+	m := c.Machines[0]
+	const server = "6a1f0e62-8e0c-4a52-9d7e-111111111111"
+	if err := c.DB.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := c.Service.Claim(t.Context(), tx, server, machine.Want{})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	node := c.call(Admin, "GET", "/v1/nodes/m", nil, 200).Body
+	if node["instance_uuid"] != server || node["provision_state"] != "deploying" || node["target_provision_state"] != "active" {
+		t.Errorf("%v", node)
+	}
+	if nodes := c.call(Admin, "GET", "/v1/nodes?associated=true&instance_uuid="+server, nil, 200).Body["nodes"].([]any); len(nodes) != 1 {
+		t.Errorf("%v", nodes)
+	}
+	port := c.call(Admin, "GET", "/v1/nodes/m/ports", nil, 200).Body["ports"].([]any)[0].(object)["uuid"].(string)
+	for _, x := range []struct {
+		method, path string
+		body         any
+	}{
+		{"PUT", "/v1/nodes/m/states/provision", object{"target": "deleted"}},
+		{"PUT", "/v1/nodes/m/states/provision", object{"target": "undeploy"}},
+		{"PUT", "/v1/nodes/m/states/power", object{"target": "power off"}},
+		{"DELETE", "/v1/nodes/m", nil},
+		{"DELETE", "/v1/ports/" + port, nil},
+		{"PATCH", "/v1/ports/" + port, []object{{"op": "replace", "path": "/address", "value": "52:54:00:00:00:99"}}},
+	} {
+		c.call(Admin, x.method, x.path, x.body, 409)
+	}
+	c.call(Admin, "PATCH", "/v1/nodes/m", []object{{"op": "remove", "path": "/instance_uuid"}}, 400)
+	if after := c.call(Admin, "GET", "/v1/nodes/m", nil, 200).Body; after["instance_uuid"] != server || !m.Sim.Power() {
+		t.Errorf("%v", after)
+	}
+}
+
+// Work that is stuck waits for an operator: the node is on hold, and unhold has it try again.
+func TestUnhold(t *testing.T) {
+	c := boot(t, machinetest.Spec{Name: "m"})
+	c.Start()
+	m := c.Machines[0]
+	m.Set(func(b *machinetest.Behaviour) { b.NeverCalls = true })
+	c.enrol(m)
+	c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": "manage"}, 202)
+	c.awaitState(m, "manageable")
+	c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": "provide"}, 202)
+	state := func() any { return c.call(Admin, "GET", "/v1/nodes/m", nil, 200).Body["provision_state"] }
+	c.Eventually("the wait for the agent", func() bool { return state() == "clean wait" })
+	if _, err := c.DB.ExecContext(t.Context(), `UPDATE workflow_run SET status = 'stuck', error = 'a panic' WHERE status = 'active'`); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(); got != "clean hold" {
+		t.Errorf("%v", got)
+	}
+	c.version = "1.84"
+	c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": "unhold"}, 406)
+	if got := state(); got != "clean wait" {
+		t.Errorf("1.84: %v", got)
+	}
+	c.version = "latest"
+	before, err := workflow.ActiveOf(t.Context(), c.DB, machine.Resource(m.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": "unhold"}, 202)
+	c.Eventually("another try", func() bool {
+		run, err := workflow.ActiveOf(t.Context(), c.DB, machine.Resource(m.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run.Epoch > before.Epoch && run.Waiting != ""
+	})
+}
+
+// Each link of the API's documents leads to something.
+func TestLinks(t *testing.T) {
+	c := boot(t, machinetest.Spec{Name: "m"})
+	c.enrol(c.Machines[0])
+	seen := map[string]bool{}
+	var follow func(value any)
+	follow = func(value any) {
+		switch value := value.(type) {
+		case []any:
+			for _, item := range value {
+				follow(item)
+			}
+		case object:
+			href, _ := value["href"].(string)
+			_, path, _ := strings.Cut(href, "/baremetal")
+			if path != "" && value["rel"] == "self" && !seen[path] {
+				seen[path] = true
+				follow(c.call(Admin, "GET", path, nil, 200).Body)
+			}
+			for _, item := range value {
+				follow(item)
+			}
+		}
+	}
+	follow(c.call(Admin, "GET", "/", nil, 200).Body)
+	if !seen["/v1/nodes/"+c.Machines[0].ID] || len(seen) < 20 {
+		t.Errorf("%v", seen)
+	}
 }

@@ -2,6 +2,7 @@ package ironic
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -66,7 +67,10 @@ func (a *api) reach(r *osapi.Request, n node) string {
 		_, err := bmc.Power(ctx)
 		return err
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Sprintf("The BMC did not answer within %s.", validateTimeout)
+	case err != nil:
 		return fault.Message(err)
 	}
 	return ""
