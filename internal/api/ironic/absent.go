@@ -73,3 +73,19 @@ func (k absent) missing(r *osapi.Request) (any, error) {
 func (k absent) refuse(*osapi.Request) (any, error) {
 	return nil, fault.New(fault.Unsupported, "%s: this cloud does not have it.", k.noun)
 }
+
+// volumes leads to the two collections of volumes, which are empty: disks over the network are Cinder's and Nova's.
+func volumes(r *osapi.Request) (any, error) {
+	return object{"connectors": links(r, "/volume/connectors"), "targets": links(r, "/volume/targets"), "links": links(r, "/volume/")}, nil
+}
+
+func (a *api) volumesOfNode(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return object{
+		"connectors": below(r, "/nodes/", n.ID, "volume/connectors"), "targets": below(r, "/nodes/", n.ID, "volume/targets"),
+		"links": below(r, "/nodes/", n.ID, "volume/"),
+	}, nil
+}

@@ -138,7 +138,7 @@ func redfishAddress(b *machine.BMC, address, system string) error {
 		address = "https://" + address
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fault.New(fault.Invalid, "Invalid Redfish address %q set in driver_info/redfish_address: it must be https://address[:port].", address)
 	}
 	path := strings.TrimSuffix(u.Path, "/")
@@ -154,7 +154,7 @@ func redfishAddress(b *machine.BMC, address, system string) error {
 	if path != "" && !strings.HasPrefix(path, "/redfish/v1/Systems/") {
 		return fault.New(fault.Invalid, "driver_info/redfish_system_id must be a path like /redfish/v1/Systems/1, not %q.", path)
 	}
-	b.Address = u.Scheme + "://" + u.Host + path
+	b.Address = "https://" + u.Host + path
 	return nil
 }
 

@@ -58,8 +58,8 @@ func (a *api) listDrivers(r *osapi.Request) (any, error) {
 	return object{"drivers": list}, nil
 }
 
-// known fails when the path names no driver of ours.
-func known(r *osapi.Request) (string, error) {
+// driverOf fails when the path names no driver of ours.
+func driverOf(r *osapi.Request) (string, error) {
 	name := r.Path("driver")
 	if _, ok := driverInfoKeys[name]; !ok {
 		return "", fault.New(fault.NotFound, "Could not find the driver %s.", name)
@@ -68,20 +68,20 @@ func known(r *osapi.Request) (string, error) {
 }
 
 func (a *api) showDriver(r *osapi.Request) (any, error) {
-	name, err := known(r)
+	name, err := driverOf(r)
 	if err != nil {
 		return nil, err
 	}
-	return show(r, a.driver(r, name))
+	return collection{fields: driverFields}.show(r, a.driver(r, name))
 }
 
 func driverProperties(r *osapi.Request) (any, error) {
-	name, err := known(r)
+	name, err := driverOf(r)
 	return driverInfoKeys[name], err
 }
 
 func logicalDiskProperties(r *osapi.Request) (any, error) {
-	_, err := known(r)
+	_, err := driverOf(r)
 	return object{}, err
 }
 

@@ -38,8 +38,9 @@ func Dialect(machines *machine.Service, engine *workflow.Engine, d *db.DB) osapi
 			Min: oldest, Max: latest, Service: "baremetal", Header: "X-OpenStack-Ironic-API-Version",
 			MinHeader: "X-OpenStack-Ironic-API-Minimum-Version", MaxHeader: "X-OpenStack-Ironic-API-Maximum-Version",
 		},
-		Statuses: map[fault.Kind]int{fault.Unsupported: http.StatusBadRequest}, // Ironic's UnsupportedDriverExtension
-		Routes:   a.routes(),
+		RequestIDHeader: "Openstack-Request-Id",
+		Statuses:        map[fault.Kind]int{fault.Unsupported: http.StatusBadRequest}, // Ironic's UnsupportedDriverExtension
+		Routes:          a.routes(),
 	}
 }
 
@@ -93,6 +94,9 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: node + "/history/{event}", Since: v(1, 78), Policy: osapi.Reader, Handle: a.event},
 		{Method: get, Pattern: node + "/inventory", Since: v(1, 81), Policy: osapi.Reader, Handle: a.inventory},
 		{Method: get, Pattern: node + "/firmware", Since: v(1, 86), Policy: osapi.Reader, Handle: a.firmware},
+
+		{Method: get, Pattern: node + "/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: a.volumesOfNode},
+		{Method: get, Pattern: "/v1/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: volumes},
 
 		{Method: get, Pattern: node + "/ports", Policy: osapi.Reader, Handle: a.listPortsOfNode},
 		{Method: get, Pattern: node + "/ports/detail", Policy: osapi.Reader, Handle: a.listPortsOfNodeInDetail},

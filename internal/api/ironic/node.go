@@ -7,6 +7,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
@@ -36,9 +37,6 @@ var fixed = object{
 	"lessee": nil, "network_data": object{}, "parent_node": nil, "protected": false, "protected_reason": nil, "raid_config": object{},
 	"retired": false, "retired_reason": nil, "shard": nil, "target_raid_config": object{}, "service_step": object{}, "allocation_uuid": nil,
 }
-
-// inBrief are the fields of a list without detail.
-var inBrief = []string{"instance_uuid", "maintenance", "power_state", "provision_state", "uuid", "name", "links"}
 
 // interfaces names, in Ironic's words, how a machine is driven. They follow from its driver and its abilities.
 func interfaces(m *machine.Machine) object {
@@ -213,13 +211,10 @@ func powerTarget(p machine.PowerAction) any {
 func (a *api) withWork(ctx context.Context, m *machine.Machine) (node, error) {
 	run, err := workflow.ActiveOf(ctx, a.db, machine.Resource(m.ID))
 	if err == nil && run == nil && m.Instance != "" {
-		run, err = workflow.ActiveOf(ctx, a.db, instanceWork(m.Instance))
+		run, err = workflow.ActiveOf(ctx, a.db, instance.Resource(m.Instance))
 	}
 	return node{m, run}, err
 }
-
-// instanceWork is the name under which a server's workflows hold it (instance.Resource).
-func instanceWork(id string) string { return "instance/" + id }
 
 // find gives the node that the path names, for callers who may know of it: its owner and those who read everything.
 func (a *api) find(r *osapi.Request) (node, error) {

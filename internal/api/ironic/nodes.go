@@ -2,7 +2,6 @@ package ironic
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
@@ -34,7 +34,7 @@ func (a *api) nodes(r *osapi.Request, detail bool) (any, error) {
 		return nil, err
 	}
 	example := a.view(r, node{Machine: &machine.Machine{}})
-	return list(r, "nodes", views, example, detail, inBrief)
+	return nodeList.answer(r, views, example, detail)
 }
 
 // visible are the nodes that the caller may know of, oldest first, with the work on them.
@@ -50,7 +50,7 @@ func (a *api) visible(r *osapi.Request) ([]node, error) {
 	nodes := []node{}
 	for _, m := range all {
 		if r.Caller.Reads(m.Owner) {
-			nodes = append(nodes, node{m, cmp.Or(works[machine.Resource(m.ID)], works[instanceWork(m.Instance)])})
+			nodes = append(nodes, node{m, cmp.Or(works[machine.Resource(m.ID)], works[instance.Resource(m.Instance)])})
 		}
 	}
 	return nodes, nil
@@ -63,11 +63,18 @@ var nodeFilters = osapi.Fields{
 	"lessee": osapi.Since(1, 65), "parent_node": osapi.Since(1, 83),
 }
 
+// nodeList is how nodes are listed.
+var nodeList = collection{
+	key: "nodes", fields: nodeFields,
+	brief:   []string{"instance_uuid", "maintenance", "power_state", "provision_state", "uuid", "name", "links"},
+	filters: append(sorted(nodeFilters), "maintenance", "associated", "retired", "sharded", "shard", "project", "description_contains", "include_children"),
+}
+
 // filterNodes keeps the nodes that the query asks for.
 func filterNodes(r *osapi.Request, all []object) ([]object, error) {
 	q := r.HTTP.URL.Query()
 	var tests []func(object) bool
-	for _, name := range slices.Sorted(maps.Keys(nodeFilters)) {
+	for _, name := range sorted(nodeFilters) {
 		if !q.Has(name) {
 			continue
 		}
@@ -124,118 +131,12 @@ func filterNodes(r *osapi.Request, all []object) ([]object, error) {
 	return kept, nil
 }
 
-// listParameters are what a list's query may hold.
-var listParameters = []string{"limit", "marker", "sort_key", "sort_dir", "fields", "detail"}
-
-var nodeParameters = append(append([]string{"maintenance", "associated", "retired", "sharded", "shard", "project", "description_contains", "include_children"},
-	listParameters...), slices.Collect(maps.Keys(nodeFilters))...)
-
-// list answers for a collection: sorted, cut to a page, with the fields asked for. example has all fields that there
-// are; brief are those shown when none is asked for.
-func list(r *osapi.Request, key string, all []object, example object, detail bool, brief []string) (any, error) {
-	known := slices.Concat(nodeParameters, portParameters)
-	for name := range r.HTTP.URL.Query() {
-		if !slices.Contains(known, name) {
-			return nil, fault.New(fault.Invalid, "Unexpected query parameter %q.", name)
-		}
-	}
-	q := r.Query()
-	page := q.Page(osapi.Paging{ZeroIsAll: true, Keys: sortable(example)})
-	if q.Has("detail") {
-		if !r.Version.AtLeast(1, 43) {
-			return nil, tooNew(r, "the parameter detail")
-		}
-		detail = q.Bool("detail", false)
-	}
-	if err := q.Err(); err != nil {
-		return nil, err
-	}
-	if err := checkFields(r, page, example); err != nil {
-		return nil, err
-	}
-	switch {
-	case detail && len(page.Fields) > 0:
-		return nil, fault.New(fault.Invalid, "Can't fetch a subset of fields with 'detail' set.")
-	case !detail && len(page.Fields) == 0:
-		page.Fields = brief
-	}
-	order(page, all)
-	all, next, err := osapi.Cut(page, all, func(o object) string { return fmt.Sprint(o["uuid"]) })
-	if err != nil {
-		return nil, err
-	}
-	picked := []object{}
-	for _, o := range all {
-		picked = append(picked, page.Pick(o))
-	}
-	answer := object{key: picked}
-	if next != "" {
-		answer["next"] = r.Next(next)
-	}
-	return answer, nil
-}
-
-// order sorts by the page's keys; without one the order stays the store's, oldest first.
-func order(page osapi.Page, all []object) {
-	compare := map[string]func(a, b object) int{}
-	for _, s := range page.Sort {
-		compare[s.Key] = func(a, b object) int { return cmp.Compare(sortText(a[s.Key]), sortText(b[s.Key])) }
-	}
-	osapi.Order(page, all, compare)
-}
-
-func sortText(value any) string {
-	if value == nil {
-		return ""
-	}
-	return fmt.Sprint(value)
-}
-
-// sortable are the fields with a single value.
-func sortable(example object) (keys []string) {
-	for key, value := range example {
-		switch value.(type) {
-		case object, []object, []string:
-		default:
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func checkFields(r *osapi.Request, page osapi.Page, example object) error {
-	if len(page.Fields) > 0 && !r.Version.AtLeast(1, 8) {
-		return tooNew(r, "the parameter fields")
-	}
-	for _, name := range page.Fields {
-		if _, ok := example[name]; ok {
-			continue
-		}
-		if _, later := nodeFields[name]; later {
-			return tooNew(r, "the field "+name)
-		}
-		return fault.New(fault.Invalid, "Field(s) %q are not valid.", name)
-	}
-	return nil
-}
-
 func (a *api) showNode(r *osapi.Request) (any, error) {
 	n, err := a.find(r)
 	if err != nil {
 		return nil, err
 	}
-	return show(r, a.view(r, n))
-}
-
-// show answers with one object, reduced to the fields asked for.
-func show(r *osapi.Request, o object) (any, error) {
-	q := r.Query()
-	page := q.Page(osapi.Paging{})
-	if err := q.Err(); err != nil {
-		return nil, err
-	}
-	return page.Pick(o), checkFields(r, page, o)
+	return nodeList.show(r, a.view(r, n))
 }
 
 func (a *api) createNode(r *osapi.Request) (any, error) {

@@ -24,7 +24,10 @@ var portFields = osapi.Fields{
 // fixedOfPort are the fields of a port without a place in the domain.
 var fixedOfPort = object{"internal_info": object{}, "portgroup_uuid": nil, "physical_network": nil, "is_smartnic": false}
 
-var portInBrief = []string{"uuid", "address", "links"}
+var portList = collection{
+	key: "ports", fields: portFields, brief: []string{"uuid", "address", "links"},
+	filters: []string{"node", "node_uuid", "address", "portgroup", "shard"},
+}
 
 func portView(r *osapi.Request, nic *machine.NIC) object {
 	o := object{
@@ -101,8 +104,6 @@ func (a *api) portsOfNode(r *osapi.Request, detail bool) (any, error) {
 	return a.ports(r, n.ID, detail)
 }
 
-var portParameters = append([]string{"node", "node_uuid", "address", "portgroup", "shard"}, listParameters...)
-
 // ports lists those of one node, or all that the caller may know of.
 func (a *api) ports(r *osapi.Request, of string, detail bool) (any, error) {
 	nodes, err := a.machines.List(r.Context(), a.db)
@@ -133,19 +134,18 @@ func (a *api) ports(r *osapi.Request, of string, detail bool) (any, error) {
 		}
 		views = append(views, portView(r, nic))
 	}
-	return list(r, "ports", views, portView(r, &machine.NIC{}), detail, portInBrief)
+	return portList.answer(r, views, portView(r, &machine.NIC{}), detail)
 }
 
 // port gives the one that the path names, with its node, to callers who may know of it.
 func (a *api) port(r *osapi.Request, q db.Querier) (*machine.NIC, *machine.Machine, error) {
-	missing := fault.New(fault.NotFound, "Port %s could not be found.", r.Path("port"))
 	nic, err := a.machines.NIC(r.Context(), q, strings.ToLower(r.Path("port")))
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := a.machines.Get(r.Context(), q, nic.Machine)
 	if err == nil && !r.Caller.Reads(m.Owner) {
-		err = missing
+		err = fault.New(fault.NotFound, "Port %s could not be found.", r.Path("port"))
 	}
 	return nic, m, err
 }
@@ -155,7 +155,7 @@ func (a *api) showPort(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return show(r, portView(r, nic))
+	return portList.show(r, portView(r, nic))
 }
 
 func (a *api) createPort(r *osapi.Request) (any, error) {

@@ -11,6 +11,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
+var historyList = collection{key: "history", brief: []string{"uuid", "created_at", "severity", "event", "links"}}
+
 // eventView is a failed or stuck piece of work as Ironic's node history shows it.
 func (a *api) eventView(r *osapi.Request, n node, run *workflow.Run) object {
 	return object{
@@ -45,7 +47,7 @@ func (a *api) history(r *osapi.Request) (any, error) {
 		return nil, err
 	}
 	example := a.eventView(r, n, &workflow.Run{})
-	return list(r, "history", events, example, false, []string{"uuid", "created_at", "severity", "event", "links"})
+	return historyList.answer(r, events, example, false)
 }
 
 func (a *api) event(r *osapi.Request) (any, error) {

@@ -113,7 +113,7 @@ func (a *api) setProvision(r *osapi.Request) (any, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	if body.Target == "unhold" && r.Version.AtLeast(1, 85) {
+	if body.Target == "unhold" {
 		return a.unhold(r, n)
 	}
 	if why, known := refused[body.Target]; known {
@@ -137,6 +137,9 @@ func (a *api) setProvision(r *osapi.Request) (any, error) {
 
 // unhold has work that waits for an operator try again.
 func (a *api) unhold(r *osapi.Request, n node) (any, error) {
+	if !r.Version.AtLeast(1, 85) {
+		return nil, tooNew(r, "the target unhold")
+	}
 	if n.work == nil || n.work.Status != workflow.IsStuck {
 		return nil, fault.New(fault.Invalid, "The requested action \"unhold\" can not be performed on node %s: no work on it waits for an operator.", n.ID)
 	}

@@ -2,6 +2,7 @@ package ironic
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -42,9 +43,6 @@ func (a *api) validate(r *osapi.Request) (any, error) {
 	for _, name := range []string{"console", "raid", "rescue", "bios"} {
 		answer[name] = object{"result": nil, "reason": "not supported"}
 	}
-	if !r.Version.AtLeast(1, 38) {
-		delete(answer, "rescue")
-	}
 	return answer, nil
 }
 
@@ -69,7 +67,10 @@ func (a *api) reach(r *osapi.Request, n node) string {
 		_, err := bmc.Power(ctx)
 		return err
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Sprintf("The BMC did not answer within %s.", validateTimeout)
+	case err != nil:
 		return fault.Message(err)
 	}
 	return ""
