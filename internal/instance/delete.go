@@ -22,7 +22,7 @@ type deletion struct {
 // it. It always comes to its end, also on a machine whose BMC is dead: that one is quarantined.
 func (s *Service) DeleteFlow() workflow.Flow[deletion] {
 	return workflow.Flow[deletion]{Name: "server-delete", Steps: []workflow.Step[deletion]{
-		workflow.Tx("begin", "Take the server out of service", s.beginDeletion),
+		workflow.Tx("begin", "Take the server out of service", s.beginDeletion).UndoTx(s.deletionFailed),
 		workflow.Do("power-off", "Switch the machine off", s.cutPower),
 		workflow.Tx("unplug", "Unplug and free the ports", s.free),
 		workflow.Tx("release", "Give the machine back for cleaning", s.release),
@@ -64,6 +64,11 @@ func (s *Service) beginDeletion(ctx context.Context, tx *db.Tx, _ *workflow.Run,
 		return nil
 	}
 	return ignore(s.machines.Deleting(ctx, tx, d.Machine), fault.NotFound)
+}
+
+// deletionFailed lets the server be deleted once more.
+func (s *Service) deletionFailed(ctx context.Context, tx *db.Tx, run *workflow.Run, d *deletion) error {
+	return s.change(ctx, tx, d.Instance, func(i *Instance) { i.TaskState, i.Fault = NoTask, s.faultOf(run) })
 }
 
 // cutPower waits for as long as the machine may still go off; a BMC that is dead or refuses is given up.

@@ -37,7 +37,7 @@ func (s *Service) DeployFlow() workflow.Flow[deploy] {
 		workflow.Do("write-image", "Write the image to the disk", s.writeImage),
 		workflow.Do("boot-order", "Make the machine start from its disk", s.bootOrder),
 		workflow.Tx("hand-over", "Move the machine to the tenant's networks", s.handOver(true)).UndoTx(s.handOver(false)),
-		workflow.Do("start", "Start the tenant's system", s.start),
+		workflow.Do("start", "Start the tenant's system", s.start).UndoTx(s.forgetAgent),
 		workflow.Tx("activate", "The server is active", s.activate),
 	}}
 }
@@ -272,6 +272,15 @@ func (s *Service) start(ctx context.Context, run *workflow.Run, d *deploy) error
 	kexec := i.Flavor.ExtraSpecs["ingot:boot"] != "firmware" && !m.Abilities.SecureBoot
 	command := agentapi.Command{Kind: agentapi.KindBoot, Boot: &agentapi.BootInto{Disk: d.Result.Disk, Kexec: kexec}}
 	return d.onAgent(s.machines.Ask(ctx, run, d.Machine, "boot", command, &d.Boot))
+}
+
+// forgetAgent is for a tenant's system that was perhaps started: then no agent is there to clean up, and a new one must be
+// fetched by firmware.
+func (s *Service) forgetAgent(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
+	if d.Machine == "" {
+		return nil
+	}
+	return s.machines.EndBoot(ctx, tx, d.Machine)
 }
 
 func (s *Service) activate(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {

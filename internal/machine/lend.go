@@ -14,21 +14,21 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // as Class writes it; empty: any
+	ResourceClass string   // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
 	Traits        []string // all of them
 	Exclude       []string // ids of machines that failed already
 }
 
-// Class writes a resource class as Placement does, and so flavors: CUSTOM_BAREMETAL_GOLD for "baremetal.gold".
-func Class(name string) string {
-	return "CUSTOM_" + notInClass.ReplaceAllString(strings.ToUpper(name), "_")
+// class is what resource classes are compared by: Placement's spelling without its prefix.
+func class(name string) string {
+	return strings.TrimPrefix(notInClass.ReplaceAllString(strings.ToUpper(name), "_"), "CUSTOM_")
 }
 
 var notInClass = regexp.MustCompile(`[^A-Z0-9_]`)
 
 func (w Want) fits(m *Machine) bool {
 	c := m.Capacity()
-	if w.ResourceClass != "" && w.ResourceClass != Class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
+	if w.ResourceClass != "" && class(w.ResourceClass) != class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
 		return false
 	}
 	for _, trait := range w.Traits {
