@@ -29,7 +29,7 @@ clean: ## forget it, with all data
 test: ## everything that CI runs
 	@scripts/setup.sh test
 	$(MAKE) lint
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 lint: ## formatting, and what the compiler does not see
 	@unformatted=$$(git ls-files '*.go' | xargs $$($(GO) env GOROOT)/bin/gofmt -l); test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }

@@ -95,7 +95,13 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 		return nil, err
 	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
-	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log},
+	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log}, p.dialects()...)
+	return p, err
+}
+
+// dialects are the services that clients see.
+func (p *parts) dialects() []osapi.Dialect {
+	return []osapi.Dialect{
 		keystone.Dialect(p.identity),
 		glance.Dialect(p.images),
 		nova.Dialect(nova.Services{
@@ -104,8 +110,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 		}),
 		neutron.Dialect(p.networks, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
-	)
-	return p, err
+	}
 }
 
 func (p *parts) close() {
