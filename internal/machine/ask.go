@@ -62,7 +62,7 @@ func (s *Service) Ask(ctx context.Context, run *workflow.Run, machine, name stri
 		return json.Unmarshal(answer, result)
 	case state == string(agentapi.Failed):
 		return &AgentError{blame, message}
-	case state == "canceled" || !boot.Live(s.clock.Now()):
+	case state == "canceled" || boot == nil || boot.Session == "": // whether an agent is silent for too long, Look decides
 		return &AgentError{agentapi.FaultMachine, "The machine's agent stopped answering."}
 	}
 	s.bells.ring(machine)

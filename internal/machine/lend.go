@@ -2,7 +2,9 @@ package machine
 
 import (
 	"context"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -12,14 +14,21 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // empty: any
+	ResourceClass string   // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
 	Traits        []string // all of them
 	Exclude       []string // ids of machines that failed already
 }
 
+// class is what resource classes are compared by: Placement's spelling without its prefix.
+func class(name string) string {
+	return strings.TrimPrefix(notInClass.ReplaceAllString(strings.ToUpper(name), "_"), "CUSTOM_")
+}
+
+var notInClass = regexp.MustCompile(`[^A-Z0-9_]`)
+
 func (w Want) fits(m *Machine) bool {
 	c := m.Capacity()
-	if w.ResourceClass != "" && w.ResourceClass != m.ResourceClass || slices.Contains(w.Exclude, m.ID) {
+	if w.ResourceClass != "" && class(w.ResourceClass) != class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
 		return false
 	}
 	for _, trait := range w.Traits {
@@ -201,10 +210,15 @@ func (s *Service) SetMaintenance(ctx context.Context, ident string, on bool, rea
 		if err != nil {
 			return err
 		}
-		m.Maintenance, m.MaintenanceReason = on, reason
-		if !on {
-			m.Fault = ""
-		}
+		m.SetMaintenance(on, reason)
 		return s.save(ctx, tx, m)
 	})
+}
+
+// SetMaintenance is Service.SetMaintenance for a caller that saves the machine itself.
+func (m *Machine) SetMaintenance(on bool, reason string) {
+	m.Maintenance, m.MaintenanceReason = on, reason
+	if !on {
+		m.MaintenanceReason, m.Fault = "", ""
+	}
 }

@@ -8,28 +8,37 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
+// Use says what uses a port.
+type Use struct {
+	DeviceID, DeviceOwner string // of a server: its id and "compute:<zone>"
+	Hostname              string // the server's; a name that the project gave the port wins
+}
+
 // Attach gives a port that a project made itself to one of its servers. It fails with Conflict when something else uses
 // the port already.
-func (s *Service) Attach(ctx context.Context, tx *db.Tx, id, project, device, owner string) (*Port, error) {
+func (s *Service) Attach(ctx context.Context, tx *db.Tx, id, project string, use Use) (*Port, error) {
 	p, err := s.Port(ctx, tx, Viewer{Project: project}, id)
 	if err != nil {
 		return nil, err
 	}
-	if p.DeviceID == device && p.DeviceOwner == owner {
+	if p.DeviceID == use.DeviceID && p.DeviceOwner == use.DeviceOwner {
 		return p, nil
 	}
-	if p.DeviceID != "" && p.DeviceID != device {
-		return nil, portInUse(p)
+	if p.DeviceID != "" && p.DeviceID != use.DeviceID {
+		return nil, refuse(fault.Conflict, PortInUse, "Unable to complete operation on port %s for network %s. Port already has an attached device %s.", p.ID, p.Network, p.DeviceID)
 	}
-	p.DeviceID, p.DeviceOwner = device, owner
+	p.DeviceID, p.DeviceOwner = use.DeviceID, use.DeviceOwner
+	if p.DNSName == "" {
+		p.DNSName = use.Hostname
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	return p, s.savePort(ctx, tx, p)
 }
 
-func portInUse(p *Port) error {
-	return refuse(fault.Conflict, PortInUse, "Unable to complete operation on port %s for network %s. Port already has an attached device %s.", p.ID, p.Network, p.DeviceID)
-}
-
-// Detach takes a port from its machine and its server, and leaves it to its project. A port that is gone is no error.
+// Detach takes a port from its machine and its server, and leaves it to its project, without a name, as Nova does. A port
+// that is gone is no error.
 func (s *Service) Detach(ctx context.Context, tx *db.Tx, id string) error {
 	if err := s.Unbind(ctx, tx, id); err != nil {
 		return err
@@ -41,7 +50,7 @@ func (s *Service) Detach(ctx context.Context, tx *db.Tx, id string) error {
 	if err != nil {
 		return err
 	}
-	p.DeviceID, p.DeviceOwner = "", ""
+	p.DeviceID, p.DeviceOwner, p.DNSName = "", "", ""
 	return s.savePort(ctx, tx, p)
 }
 

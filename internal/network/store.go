@@ -74,7 +74,9 @@ func (s *Service) networks(ctx context.Context, q db.Querier, where db.Where) ([
 		return p, row.Scan(&p.network, &p.subnet)
 	}, `SELECT network, id FROM network_subnet WHERE network IN (SELECT id FROM network`+where.String()+`) ORDER BY created_at, id`, where.Args...)
 	for _, p := range pairs {
-		byID[p.network].Subnets = append(byID[p.network].Subnets, p.subnet)
+		if n := byID[p.network]; n != nil { // outside a transaction a network may come in between the two queries
+			n.Subnets = append(n.Subnets, p.subnet)
+		}
 	}
 	return found, err
 }
@@ -186,7 +188,7 @@ func (s *Service) serverPorts(ctx context.Context, q db.Querier, devices []strin
 	}
 	var where db.Where
 	in(&where, `device`, devices)
-	where.And(`device_owner LIKE '` + serverOwner + `%'`)
+	where.And(`substr(device_owner, 1, ?) = ?`, len(serverOwner), serverOwner) // LIKE knows no case on SQLite
 	return s.ports(ctx, q, where)
 }
 
@@ -223,7 +225,7 @@ func (s *Service) ports(ctx context.Context, q db.Querier, where db.Where) ([]*P
 		if err := rows.Scan(&port, &ip.Subnet, text{&ip.Addr}); err != nil {
 			return nil, err
 		}
-		if p := byID[port]; p != nil { // outside a transaction a port may come in between the two queries
+		if p := byID[port]; p != nil { // likewise
 			p.FixedIPs = append(p.FixedIPs, ip)
 		}
 	}

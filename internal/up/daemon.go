@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -74,6 +75,8 @@ func (d daemon) start() error {
 	defer log.Close() //nolint:errcheck // the process has its own
 	cmd := exec.Command(d.program, d.args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	// It outlives the login, and with it a temporary folder that is the login's.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TMPDIR=") })
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err

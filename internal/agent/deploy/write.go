@@ -40,7 +40,7 @@ func (j *Job) write(ctx context.Context, result *agentapi.DeployResult, count fu
 	fetched := make(chan stored)
 	buffers := make(chan []byte, fetchers+j.Writers) // one in each hand
 	for range cap(buffers) {
-		buffers <- disk.Buffer(int(roundUp(maxStored, disk.Align)))
+		buffers <- disk.Buffer(int(roundUp(deployimage.ExtentSize, disk.Align)))
 	}
 	var speed speedometer
 

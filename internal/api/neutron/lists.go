@@ -63,7 +63,7 @@ func filter(q *osapi.Query, all []object, example object) ([]object, error) {
 	for _, name := range q.Rest() {
 		values := q.Strings(name)
 		if _, known := example[name]; !known {
-			return nil, fault.New(fault.Invalid, "[%q] is invalid attribute for filtering", name)
+			return nil, fault.New(fault.Invalid, "['%s'] is invalid attribute for filtering", name)
 		}
 		if name == "fixed_ips" {
 			part, err := byAddress(values)

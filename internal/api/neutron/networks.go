@@ -105,8 +105,8 @@ func (a *api) deleteNetwork(r *osapi.Request) (any, error) {
 	})
 }
 
-func (a *api) networkOf(r *osapi.Request, tx *db.Tx) (network.Meta, error) {
-	n, err := a.networks.Network(r.Context(), tx, viewer(r), r.Path("id"))
+func (a *api) networkOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
+	n, err := a.networks.Network(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}
@@ -121,7 +121,7 @@ func (a *api) listDHCPAgents(r *osapi.Request) (any, error) {
 
 // change does what all changes of a thing have in common: body (nil: none) is read, the thing must be one that the caller
 // sees (else 404), may change (else 403) and has read lately (If-Match); then f, in the same transaction.
-func (a *api) change(r *osapi.Request, body any, find func(*osapi.Request, *db.Tx) (network.Meta, error), f func(*db.Tx) error) error {
+func (a *api) change(r *osapi.Request, body any, find func(*osapi.Request, db.Querier) (network.Meta, error), f func(*db.Tx) error) error {
 	if body != nil {
 		if err := r.Decode(body); err != nil {
 			return err

@@ -62,6 +62,7 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Reader, Handle: a.showQuota},
 		{Method: get, Pattern: "/v2.0/quotas/{project}/default", Policy: osapi.Reader, Handle: showDefaultQuota},
 		{Method: get, Pattern: "/v2.0/quotas/{project}/details", Policy: osapi.Reader, Handle: a.showQuotaDetails},
+		{Method: get, Pattern: "/v2.0/quotas/{project}/details.json", Policy: osapi.Reader, Handle: a.showQuotaDetails}, // gophercloud's path
 		{Method: put, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Admin, Handle: a.updateQuota},
 		{Method: del, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Admin, Status: 204, Handle: a.deleteQuota},
 	}

@@ -72,7 +72,7 @@ func (b *portBody) project(r *osapi.Request) (string, error) {
 	case b.Project.Value != "" && b.Tenant.Value != "" && b.Project.Value != b.Tenant.Value:
 		return "", fault.New(fault.Invalid, "'project_id' and 'tenant_id' do not match")
 	case asked == "" && r.Caller.ProjectID == "":
-		return "", fault.New(fault.Invalid, "Running without keystone AuthN requires that tenant_id is specified")
+		return "", fault.New(fault.Invalid, "A token of no project needs project_id in the request.")
 	case asked == "":
 		return r.Caller.ProjectID, nil
 	case asked != r.Caller.ProjectID && !r.Caller.IsAdmin():

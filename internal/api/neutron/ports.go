@@ -144,8 +144,8 @@ func (a *api) deletePort(r *osapi.Request) (any, error) {
 	})
 }
 
-func (a *api) portOf(r *osapi.Request, tx *db.Tx) (network.Meta, error) {
-	p, err := a.networks.Port(r.Context(), tx, viewer(r), r.Path("id"))
+func (a *api) portOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
+	p, err := a.networks.Port(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

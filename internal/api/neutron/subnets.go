@@ -82,8 +82,8 @@ func (a *api) deleteSubnet(r *osapi.Request) (any, error) {
 	})
 }
 
-func (a *api) subnetOf(r *osapi.Request, tx *db.Tx) (network.Meta, error) {
-	s, err := a.networks.Subnet(r.Context(), tx, viewer(r), r.Path("id"))
+func (a *api) subnetOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
+	s, err := a.networks.Subnet(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

@@ -13,7 +13,7 @@ import (
 type tagged struct {
 	*api
 	table network.Table
-	find  func(*osapi.Request, *db.Tx) (network.Meta, error)
+	find  func(*osapi.Request, db.Querier) (network.Meta, error)
 }
 
 // tagged has the collections whose things have tags.
@@ -25,13 +25,9 @@ func (a *api) tagged() map[string]tagged {
 	}
 }
 
-func (t tagged) read(r *osapi.Request) (tags []string, err error) {
-	err = t.db.Tx(r.Context(), func(tx *db.Tx) error {
-		thing, err := t.find(r, tx)
-		tags = append([]string{}, thing.Tags...)
-		return err
-	})
-	return tags, err
+func (t tagged) read(r *osapi.Request) ([]string, error) {
+	thing, err := t.find(r, t.db)
+	return append([]string{}, thing.Tags...), err
 }
 
 func (t tagged) list(r *osapi.Request) (any, error) {
@@ -54,8 +50,8 @@ func noTag(r *osapi.Request) error {
 // edit replaces the tags by what f makes of them.
 func (t tagged) edit(r *osapi.Request, body any, f func(tags []string) ([]string, error)) (tags []string, err error) {
 	var before []string
-	find := func(r *osapi.Request, tx *db.Tx) (network.Meta, error) {
-		thing, err := t.find(r, tx)
+	find := func(r *osapi.Request, q db.Querier) (network.Meta, error) {
+		thing, err := t.find(r, q)
 		before = thing.Tags
 		return thing, err
 	}

@@ -64,6 +64,7 @@ type Computer struct {
 	deployed  *agentapi.Deploy // on the disk
 	tenant    bool             // the tenant's system runs
 	erasures  int
+	commands  map[agentapi.Kind]int
 }
 
 // process is a running agent.
@@ -83,7 +84,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 	orDefault(&spec.MemoryMiB, 8192)
 	orDefault(&spec.DiskGiB, 100)
 	orDefault(&spec.Disks, 2)
-	c := &Computer{Spec: spec, rig: rig, Faults: &vbmc.Faults{}, uuid: fmt.Sprintf("12345678-0000-4000-8000-%012x", n+1)}
+	c := &Computer{Spec: spec, rig: rig, commands: map[agentapi.Kind]int{}, Faults: &vbmc.Faults{}, uuid: fmt.Sprintf("12345678-0000-4000-8000-%012x", n+1)}
 	info := vbmc.Info{
 		Name: spec.Name, UUID: c.uuid, Serial: fmt.Sprintf("SER%04d", n), Vendor: "Ingot", Model: "Simulated", BIOSVersion: "1.0",
 		CPUs: 1, Cores: spec.CPUs, MemoryMiB: spec.MemoryMiB, UEFI: true, SecureBootCapable: true,
@@ -175,6 +176,13 @@ func (c *Computer) Erasures() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.erasures
+}
+
+// Commands counts how often the agent began to do what it was told, by kind.
+func (c *Computer) Commands(kind agentapi.Kind) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.commands[kind]
 }
 
 // Deployed is what was last written to the disk and not erased since; nil: nothing.

@@ -17,11 +17,17 @@ import (
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
+// Clock is one that the harness sets forward.
+type Clock interface {
+	clock.Clock
+	Step(d time.Duration)
+}
+
 // Case is a fresh world with one flow to run in it. A test gives a function that makes one, since each point of each
 // step gets its own.
 type Case[S any] struct {
 	DB    *db.DB
-	Clock *clock.Fake
+	Clock Clock
 	Flow  workflow.Flow[S]
 	// Others registers flows that the one under test starts.
 	Others func(e *workflow.Engine)
