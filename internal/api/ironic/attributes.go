@@ -1,6 +1,7 @@
 package ironic
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -50,10 +51,14 @@ func change(m *machine.Machine, before, after object) error {
 }
 
 // reserved are words that are part of paths below /v1/nodes (ironic/api/controllers/v1/node.py, _RESERVED_NAMES).
-var reserved = []string{"allocation", "bios", "children", "detail", "firmware", "history", "inventory", "maintenance", "management", "ports", "portgroups", "states", "traits", "validate", "vendor_passthru", "vifs", "volume"}
+var reserved = []string{
+	"allocation", "bios", "children", "detail", "firmware", "history", "inventory", "maintenance", "management", "ports",
+	"portgroups", "states", "traits", "validate", "vendor_passthru", "vifs", "volume",
+}
 
 var logicalName = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,255}$`)
 
+// set gives one field of a node another value.
 func set(m *machine.Machine, name string, value any) error {
 	text, isText := value.(string)
 	isText = isText || value == nil
@@ -62,7 +67,7 @@ func set(m *machine.Machine, name string, value any) error {
 	}
 	short := func(limit int, field *string) error {
 		if !isText || utf8.RuneCountInString(text) > limit {
-			return wrong("a string of at most a few hundred characters, or null")
+			return wrong(fmt.Sprintf("a string of at most %d characters, or null", limit))
 		}
 		*field = text
 		return nil

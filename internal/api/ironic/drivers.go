@@ -85,6 +85,17 @@ func logicalDiskProperties(r *osapi.Request) (any, error) {
 	return object{}, err
 }
 
+// noMethods: a vendor's own methods are passed to no BMC.
+func noMethods(r *osapi.Request) (any, error) {
+	_, err := driverOf(r)
+	return object{}, err
+}
+
+func (a *api) noMethodsOfNode(r *osapi.Request) (any, error) {
+	_, err := a.find(r)
+	return object{}, err
+}
+
 func (a *api) conductor(r *osapi.Request) object {
 	return object{"hostname": a.host, "conductor_group": "", "alive": true, "links": links(r, "/conductors/", a.host)}
 }

@@ -80,6 +80,7 @@ func TestBadInput(t *testing.T) {
 		{"PATCH", "/nodes/m", set("/nonsense", 1), 400, "/nonsense"},
 		{"PATCH", "/nodes/m", set("/name", "other"), 409, "already exists"},
 		{"PATCH", "/nodes/m", []object{{"op": "remove", "path": "/driver"}, {"op": "add", "path": "/driver", "value": "x"}}, 400, "x"},
+		{"PATCH", "/nodes/m", []object{{"op": "remove", "path": "/driver"}}, 400, "driver"},
 		{"PATCH", "/nodes/m", set("/driver", "ipmi"), 400, "redfish_"},
 		{"PATCH", "/nodes/m", set("/protected", true), 400, "protected"},
 		{"PATCH", "/nodes/m", set("/instance_info/image_source", "x"), 400, "instance_info"},
@@ -204,6 +205,7 @@ func TestPatch(t *testing.T) {
 		object{"op": "remove", "path": "/resource_class"},
 		object{"op": "add", "path": "/lessee", "value": nil},
 		object{"op": "replace", "path": "/network_interface", "value": "neutron"},
+		object{"op": "remove", "path": "/power_interface"},
 		object{"op": "add", "path": "/driver_info/redfish_system_id", "value": "/redfish/v1/Systems/1"},
 	)
 	want := maps.Clone(before)

@@ -93,6 +93,7 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: node + "/history", Since: v(1, 78), Policy: osapi.Reader, Handle: a.history},
 		{Method: get, Pattern: node + "/history/{event}", Since: v(1, 78), Policy: osapi.Reader, Handle: a.event},
 		{Method: get, Pattern: node + "/inventory", Since: v(1, 81), Policy: osapi.Reader, Handle: a.inventory},
+		{Method: get, Pattern: node + "/vendor_passthru/methods", Policy: osapi.Reader, Handle: a.noMethodsOfNode},
 		{Method: get, Pattern: node + "/firmware", Since: v(1, 86), Policy: osapi.Reader, Handle: a.firmware},
 
 		{Method: get, Pattern: node + "/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: a.volumesOfNode},
@@ -111,6 +112,7 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: "/v1/drivers/{driver}", Policy: osapi.SystemReader, Handle: a.showDriver},
 		{Method: get, Pattern: "/v1/drivers/{driver}/properties", Policy: osapi.SystemReader, Handle: driverProperties},
 		{Method: get, Pattern: "/v1/drivers/{driver}/raid/logical_disk_properties", Since: v(1, 12), Policy: osapi.SystemReader, Handle: logicalDiskProperties},
+		{Method: get, Pattern: "/v1/drivers/{driver}/vendor_passthru/methods", Policy: osapi.SystemReader, Handle: noMethods},
 		{Method: get, Pattern: "/v1/conductors", Since: v(1, 49), Policy: osapi.SystemReader, Handle: a.listConductors},
 		{Method: get, Pattern: "/v1/conductors/{host}", Since: v(1, 49), Policy: osapi.SystemReader, Handle: a.showConductor},
 	}

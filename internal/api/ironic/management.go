@@ -1,6 +1,7 @@
 package ironic
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -182,23 +183,19 @@ func (a *api) firmware(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []object{}
-	return object{"firmware": &list}, a.ask(r, n, func(bmc machine.Driver) error {
-		lister, ok := bmc.(machine.FirmwareLister)
-		if !ok {
-			return nil
-		}
-		items, err := lister.Firmware(r.Context())
-		for _, item := range items {
-			component := item.Component
-			if component == "" {
-				component = item.Name
-			}
-			list = append(list, object{
-				"component": component, "initial_version": item.Version, "current_version": item.Version, "last_version_flashed": nil,
-				"created_at": osapi.Offset(n.Created), "updated_at": nil,
-			})
+	var items []machine.FirmwareItem
+	err = a.ask(r, n, func(bmc machine.Driver) (err error) {
+		if lister, ok := bmc.(machine.FirmwareLister); ok {
+			items, err = lister.Firmware(r.Context())
 		}
 		return err
 	})
+	list := []object{}
+	for _, item := range items {
+		list = append(list, object{
+			"component": cmp.Or(item.Component, item.Name), "initial_version": item.Version, "current_version": item.Version,
+			"last_version_flashed": nil, "created_at": osapi.Offset(n.Created), "updated_at": nil,
+		})
+	}
+	return object{"firmware": list}, err
 }

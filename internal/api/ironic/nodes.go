@@ -214,7 +214,9 @@ func (a *api) patchNode(r *osapi.Request) (any, error) {
 			return err
 		}
 		before := editable(m)
-		after, err := patched(before, operations, editable(&machine.Machine{BMC: machine.BMC{Kind: m.BMC.Kind}}))
+		defaults := editable(&machine.Machine{BMC: machine.BMC{Kind: m.BMC.Kind}, Abilities: m.Abilities})
+		defaults["driver"] = nil // a node cannot be without
+		after, err := patched(before, operations, defaults)
 		if err != nil {
 			return err
 		}

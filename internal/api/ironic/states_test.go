@@ -1,6 +1,7 @@
 package ironic_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -81,7 +82,11 @@ func TestWaiting(t *testing.T) {
 				t.Errorf("%v, %v", node["reservation"], work)
 			}
 			if states := c.call(Admin, "GET", "/v1/nodes/m/states", nil, 200).Body; states["provision_state"] != x.waits {
-				t.Errorf("the list says %v", states)
+				t.Errorf("the states say %v", states)
+			}
+			path := "/v1/nodes?fields=reservation&provision_state=" + url.QueryEscape(x.waits)
+			if nodes := c.call(Admin, "GET", path, nil, 200).Body["nodes"].([]any); len(nodes) != 1 || nodes[0].(object)["reservation"] == nil {
+				t.Errorf("the list says %v", nodes)
 			}
 			if x.verb == "inspect" {
 				c.version = "1.38"
