@@ -2,7 +2,9 @@ package machine
 
 import (
 	"context"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -12,14 +14,21 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // empty: any
+	ResourceClass string   // as Class writes it; empty: any
 	Traits        []string // all of them
 	Exclude       []string // ids of machines that failed already
 }
 
+// Class writes a resource class as Placement does, and so flavors: CUSTOM_BAREMETAL_GOLD for "baremetal.gold".
+func Class(name string) string {
+	return "CUSTOM_" + notInClass.ReplaceAllString(strings.ToUpper(name), "_")
+}
+
+var notInClass = regexp.MustCompile(`[^A-Z0-9_]`)
+
 func (w Want) fits(m *Machine) bool {
 	c := m.Capacity()
-	if w.ResourceClass != "" && w.ResourceClass != m.ResourceClass || slices.Contains(w.Exclude, m.ID) {
+	if w.ResourceClass != "" && w.ResourceClass != Class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
 		return false
 	}
 	for _, trait := range w.Traits {

@@ -20,8 +20,8 @@ var importMethods = []string{"glance-direct"}
 
 type api struct{ images *image.Service }
 
-// New is the dialect, mounted at /image.
-func New(images *image.Service) osapi.Dialect {
+// Dialect is the Image API, mounted at /image.
+func Dialect(images *image.Service) osapi.Dialect {
 	a := &api{images}
 	return osapi.Dialect{
 		Name:     "glance",

@@ -44,7 +44,7 @@ func start(t *testing.T) *cloud {
 	c := &cloud{t: t, clock: clock.NewFake()}
 	c.images = image.New(image.Config{DB: dbtest.SQLite(t), Blobs: blobs, Clock: c.clock, SpoolDir: t.TempDir()})
 	t.Cleanup(c.images.Close)
-	c.dialect = glance.New(c.images)
+	c.dialect = glance.Dialect(c.images)
 	c.Server = Serve(t, c.dialect)
 	return c
 }
@@ -181,7 +181,9 @@ func TestAnswersHaveTheRealShapes(t *testing.T) {
 	for path, name := range map[string]string{
 		"/v2/schemas/image": "GET_v2_schemas_image", "/v2/schemas/metadefs/namespace": "GET_v2_schemas_metadefs_namespace",
 	} {
-		if diff := cmp.Diff(golden(t, name).Response, any(c.ask(200, Demo, "GET", path, nil).Body)); diff != "" {
+		real := golden(t, name).Response.(map[string]any)
+		delete(real["properties"].(map[string]any), "stores") // see schemaFiles
+		if diff := cmp.Diff(any(real), any(c.ask(200, Demo, "GET", path, nil).Body)); diff != "" {
 			t.Errorf("%s: %s", path, diff)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 )
 
-// The schemas of single things are files. That of image and metadefs namespace are Glance 25's own answers.
+// The schemas of single things are files. That of image and metadefs namespace are Glance 25's own answers,
+// but for the attribute stores: the glance command caches the schema and from then on fails, because it makes each
+// attribute an option and has an option --stores already.
 //
 //go:embed schemas/*.json
 var schemaFiles embed.FS

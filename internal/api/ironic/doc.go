@@ -1,7 +1,6 @@
-// Package ironic is the Bare Metal API (OpenStack Ironic, v1): how operators enrol, inspect, clean, switch and look after
-// machines with the client they know. Servers are not made here but through the Compute API, which chooses the machine;
-// the verbs that would deploy say so.
+// Package ironic is OpenStack's Bare Metal API (Ironic) over internal/machine: a machine is a node, its NIC is a port.
 //
-// The table of routes is ironic.go; what a node looks like and what of it may be changed is one table in fields.go; the
-// way from driver_info to a BMC's address and back is driverinfo.go.
+// What Ingot does otherwise than Ironic is refused with a sentence, never taken and forgotten: servers are made through
+// Nova, so nodes are not deployed here; fields without a place in the domain take their default only (fixed in
+// node.go); lookup and heartbeat do not exist, because our agent has a door of its own.
 package ironic

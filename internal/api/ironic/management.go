@@ -1,36 +1,57 @@
 package ironic
 
 import (
-	"context"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
 )
 
-// devices are the boot devices, by Ironic's names.
-var devices = []struct {
-	name   string
-	device machine.BootDevice
-	needs  func(machine.Abilities) bool
-}{
-	{"pxe", machine.BootNetwork, func(machine.Abilities) bool { return true }},
-	{"disk", machine.BootDisk, func(machine.Abilities) bool { return true }},
-	{"cdrom", machine.BootCD, func(machine.Abilities) bool { return true }},
-	{"uefihttp", machine.BootUEFIHTTP, func(able machine.Abilities) bool { return able.HTTPBoot }},
+// unsupported is Ironic's UnsupportedDriverExtension.
+func unsupported(n node, extension string) error {
+	return fault.New(fault.Unsupported, "Driver %s does not support %s (disabled or not implemented).", n.BMC.Kind, extension)
+}
+
+// ask talks to a node's BMC. What the BMC refuses is not the client's fault: its 401 does not become ours.
+func (a *api) ask(r *osapi.Request, n node, question func(machine.Driver) error) error {
+	bmc, err := a.machines.Dial(r.Context(), n.Machine)
+	if err != nil {
+		return err
+	}
+	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
+	switch err := question(bmc); fault.KindOf(err) {
+	case fault.Unauthorized, fault.Forbidden, fault.NotFound:
+		return fault.Wrap(err, fault.Unavailable, "The node's BMC refused: %s", fault.Message(err))
+	default:
+		return err
+	}
+}
+
+// order is ask for what changes something on the machine: not while work is under way there.
+func (a *api) order(r *osapi.Request, n node, do func(machine.Driver) error) error {
+	if n.held() {
+		return locked(n.ID, a.host)
+	}
+	return a.ask(r, n, do)
+}
+
+// devices are Ironic's names of what a machine may start from.
+var devices = map[string]machine.BootDevice{
+	"pxe": machine.BootNetwork, "disk": machine.BootDisk, "cdrom": machine.BootCD, "uefihttp": machine.BootUEFIHTTP,
 }
 
 func (a *api) bootDevice(r *osapi.Request) (any, error) {
-	m, err := a.node(r)
+	n, err := a.find(r)
 	if err != nil {
 		return nil, err
 	}
-	body := object{"boot_device": nil, "persistent": nil}
-	return body, a.dialed(r, m, func(ctx context.Context, _ *machine.Machine, bmc machine.Driver) error {
-		boot, err := bmc.Boot(ctx)
-		for _, d := range devices {
-			if err == nil && d.device == boot.Device {
-				body["boot_device"], body["persistent"] = d.name, boot.Continuous
+	answer := object{"boot_device": nil, "persistent": nil}
+	return answer, a.ask(r, n, func(bmc machine.Driver) error {
+		now, err := bmc.Boot(r.Context())
+		for name, device := range devices {
+			if device == now.Device {
+				answer["boot_device"], answer["persistent"] = name, now.Continuous
 			}
 		}
 		return err
@@ -38,146 +59,146 @@ func (a *api) bootDevice(r *osapi.Request) (any, error) {
 }
 
 func (a *api) bootDevices(r *osapi.Request) (any, error) {
-	m, err := a.node(r)
+	n, err := a.find(r)
 	if err != nil {
 		return nil, err
 	}
-	names := []string{}
-	for _, d := range devices {
-		if d.needs(m.Abilities) {
-			names = append(names, d.name)
-		}
+	return object{"supported_boot_devices": bootable(n)}, nil
+}
+
+// bootable are the devices that a node's BMC can be told.
+func bootable(n node) []string {
+	names := sorted(devices)
+	if !n.Abilities.HTTPBoot {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "uefihttp" })
 	}
-	return object{"supported_boot_devices": names}, nil
+	return names
 }
 
 func (a *api) setBootDevice(r *osapi.Request) (any, error) {
-	var body struct {
-		Device     string     `json:"boot_device"`
-		Persistent osapi.Bool `json:"persistent"`
+	n, err := a.findToChange(r)
+	if err != nil {
+		return nil, err
 	}
-	return nil, a.onBMC(r, func(ctx context.Context, m *machine.Machine, bmc machine.Driver) error {
-		if err := r.Decode(&body); err != nil {
-			return err
-		}
-		for _, d := range devices {
-			if d.name == body.Device && d.needs(m.Abilities) {
-				return bmc.SetBoot(ctx, machine.BootOverride{Device: d.device, Continuous: bool(body.Persistent)})
-			}
-		}
-		return fault.New(fault.Invalid, "Invalid boot device %s specified.", body.Device)
+	var body struct {
+		Device     string                     `json:"boot_device"`
+		Persistent osapi.Optional[osapi.Bool] `json:"persistent"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(bootable(n), body.Device) {
+		return nil, fault.New(fault.Invalid, "Invalid boot device %q specified; node %s takes %v.", body.Device, n.ID, bootable(n))
+	}
+	return nil, a.order(r, n, func(bmc machine.Driver) error {
+		return bmc.SetBoot(r.Context(), machine.BootOverride{Device: devices[body.Device], Continuous: bool(body.Persistent.Value)})
 	})
 }
 
 func (a *api) injectNMI(r *osapi.Request) (any, error) {
-	return nil, a.onBMC(r, func(ctx context.Context, _ *machine.Machine, bmc machine.Driver) error {
-		return bmc.SetPower(ctx, machine.ActionNMI)
-	})
-}
-
-// locator is the one light that BMCs have in common, as Ironic writes it: name@component.
-const locator = "led@system"
-
-func locatorOf(r *osapi.Request, m *machine.Machine) object {
-	return object{
-		"name": locator, "component": "system", "readonly": false, "states": []string{"OFF", "ON"},
-		"links": links(r, "nodes", m.ID, "management", "indicators", locator),
-	}
-}
-
-func (a *api) indicators(r *osapi.Request) (any, error) {
-	m, err := a.node(r)
+	n, err := a.findToChange(r)
 	if err != nil {
 		return nil, err
 	}
-	list := []object{}
-	err = a.dialed(r, m, func(_ context.Context, m *machine.Machine, bmc machine.Driver) error {
-		if _, ok := bmc.(machine.Indicator); ok {
-			list = append(list, locatorOf(r, m))
-		}
-		return nil
-	})
-	return object{"indicators": list}, err
+	return nil, a.ask(r, n, func(bmc machine.Driver) error { return bmc.SetPower(r.Context(), machine.ActionNMI) })
 }
 
-// indicator: BMCs take orders for their light; few tell how it stands.
-func (a *api) indicator(r *osapi.Request) (any, error) {
-	if _, err := a.node(r); err != nil {
+// A node has one indicator: the locator light of the whole system.
+const (
+	lightComponent = "system"
+	lightName      = "locator"
+)
+
+func (a *api) indicatorComponents(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
 		return nil, err
 	}
-	return object{"state": "UNKNOWN"}, knownIndicator(r)
+	return object{"components": []object{{
+		"name": lightComponent, "links": below(r, "/nodes/", n.ID, "management/indicators/"+lightComponent),
+	}}}, nil
 }
 
-func knownIndicator(r *osapi.Request) error {
-	if r.Path("indicator") != locator {
-		return fault.New(fault.NotFound, "Indicator %s could not be found.", r.Path("indicator"))
+// light checks that the path names the indicator there is.
+func light(r *osapi.Request, n node) error {
+	if name := r.Path("name"); r.Path("component") != lightComponent || name != "" && name != lightName {
+		return fault.New(fault.NotFound, "Node %s has no such indicator; it has %s of component %s.", n.ID, lightName, lightComponent)
 	}
 	return nil
 }
 
+func (a *api) indicators(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return object{"indicators": []object{{
+		"name": lightName, "readonly": false, "states": []string{"OFF", "ON"},
+		"links": below(r, "/nodes/", n.ID, "management/indicators/"+lightComponent+"/"+lightName),
+	}}}, light(r, n)
+}
+
+// indicator cannot tell the state: BMCs take the order, and not all tell what came of it.
+func (a *api) indicator(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err == nil {
+		err = light(r, n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, unsupported(n, "get_indicator_state")
+}
+
 func (a *api) setIndicator(r *osapi.Request) (any, error) {
+	n, err := a.findToChange(r)
+	if err == nil {
+		err = light(r, n)
+	}
+	if err != nil {
+		return nil, err
+	}
 	var body struct {
 		State string `json:"state"`
 	}
-	return nil, a.onBMC(r, func(ctx context.Context, m *machine.Machine, bmc machine.Driver) error {
-		if err := knownIndicator(r); err != nil {
-			return err
-		}
-		if err := r.Decode(&body); err != nil {
-			return err
-		}
-		if body.State != "ON" && body.State != "OFF" {
-			return fault.New(fault.Invalid, "The state must be ON or OFF, not '%s'.", body.State)
-		}
-		light, ok := bmc.(machine.Indicator)
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	if body.State != "ON" && body.State != "OFF" {
+		return nil, fault.New(fault.Invalid, "The state of %s is ON or OFF, not %q.", lightName, body.State)
+	}
+	return nil, a.ask(r, n, func(bmc machine.Driver) error {
+		indicator, ok := bmc.(machine.Indicator)
 		if !ok {
-			return notSupported(m, "set_indicator_state")
+			return unsupported(n, "set_indicator_state")
 		}
-		return light.SetIndicator(ctx, body.State == "ON")
+		return indicator.SetIndicator(r.Context(), body.State == "ON")
 	})
 }
 
-// validate really looks: at the BMC, at the NICs and at what inspection found.
-func (a *api) validate(r *osapi.Request) (any, error) {
-	m, err := a.node(r)
+// firmware asks the BMC. Which versions there were before, nobody knows.
+func (a *api) firmware(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
 	if err != nil {
 		return nil, err
 	}
-	nics, err := a.machines.NICs(r.Context(), a.db, m.ID)
-	if err != nil {
-		return nil, err
-	}
-	verdict := func(err error) object {
-		if err != nil {
-			return object{"result": false, "reason": fault.Message(err)}
-		}
-		return object{"result": true}
-	}
-	because := func(ok bool, reason string) error {
-		if ok {
+	list := []object{}
+	return object{"firmware": &list}, a.ask(r, n, func(bmc machine.Driver) error {
+		lister, ok := bmc.(machine.FirmwareLister)
+		if !ok {
 			return nil
 		}
-		return fault.New(fault.Conflict, "%s", reason)
-	}
-	bmc := a.dialed(r, m, func(ctx context.Context, _ *machine.Machine, bmc machine.Driver) error {
-		_, err := bmc.Power(ctx)
+		items, err := lister.Firmware(r.Context())
+		for _, item := range items {
+			component := item.Component
+			if component == "" {
+				component = item.Name
+			}
+			list = append(list, object{
+				"component": component, "initial_version": item.Version, "current_version": item.Version, "last_version_flashed": nil,
+				"created_at": osapi.Offset(n.Created), "updated_at": nil,
+			})
+		}
 		return err
 	})
-	network := because(len(nics) > 0, "The node has no port; create one, or let the BMC name them (manage).")
-	boot := network
-	if boot == nil {
-		boot = because(m.Method(nics) != machine.NoMethod, "The node has no means to start the agent: no virtual media and no port with pxe_enabled, or it was not verified yet (manage).")
-	}
-	deploy := boot
-	if deploy == nil {
-		deploy = because(m.Inventory != nil, "Nobody knows the node's disks yet; inspect it.")
-	}
-	body := object{
-		"power": verdict(bmc), "management": verdict(bmc), "network": verdict(network), "boot": verdict(boot), "inspect": verdict(boot),
-		"deploy": verdict(deploy), "storage": verdict(nil),
-	}
-	for _, part := range []string{"bios", "console", "raid", "rescue", "firmware"} {
-		body[part] = verdict(notSupported(m, part))
-	}
-	return osapi.Fields{"bios": osapi.Since(1, 40), "rescue": osapi.Since(1, 38), "storage": osapi.Since(1, 33), "firmware": osapi.Since(1, 86)}.Trim(body, r.Version), nil
 }

@@ -1,272 +1,243 @@
 package ironic
 
 import (
-	"cmp"
-	"net/http"
+	"context"
 	"slices"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
-	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
-// view gathers what a node's fields need.
-func (a *api) view(r *osapi.Request, q db.Querier, m *machine.Machine) (*node, error) {
-	n := &node{Machine: m, host: a.host, version: r.Version}
-	var err error
-	if n.run, err = work(r, q, m); err != nil {
-		return nil, err
+// nodeFields says from which version on a node has a field (ironic/api/controllers/v1/versions.py).
+var nodeFields = osapi.Fields{
+	"driver_internal_info": osapi.Since(1, 3), "name": osapi.Since(1, 5),
+	"inspection_finished_at": osapi.Since(1, 6), "inspection_started_at": osapi.Since(1, 6), "clean_step": osapi.Since(1, 7),
+	"raid_config": osapi.Since(1, 12), "target_raid_config": osapi.Since(1, 12), "states": osapi.Since(1, 14),
+	"network_interface": osapi.Since(1, 20), "resource_class": osapi.Since(1, 21), "portgroups": osapi.Since(1, 24),
+	"boot_interface": osapi.Since(1, 31), "console_interface": osapi.Since(1, 31), "deploy_interface": osapi.Since(1, 31),
+	"inspect_interface": osapi.Since(1, 31), "management_interface": osapi.Since(1, 31), "power_interface": osapi.Since(1, 31),
+	"raid_interface": osapi.Since(1, 31), "vendor_interface": osapi.Since(1, 31), "volume": osapi.Since(1, 32),
+	"storage_interface": osapi.Since(1, 33), "traits": osapi.Since(1, 37), "rescue_interface": osapi.Since(1, 38),
+	"bios_interface": osapi.Since(1, 40), "fault": osapi.Since(1, 42), "deploy_step": osapi.Since(1, 44),
+	"conductor_group": osapi.Since(1, 46), "automated_clean": osapi.Since(1, 47), "protected": osapi.Since(1, 48),
+	"protected_reason": osapi.Since(1, 48), "conductor": osapi.Since(1, 49), "owner": osapi.Since(1, 50),
+	"description": osapi.Since(1, 51), "allocation_uuid": osapi.Since(1, 52), "retired": osapi.Since(1, 61),
+	"retired_reason": osapi.Since(1, 61), "lessee": osapi.Since(1, 65), "network_data": osapi.Since(1, 66),
+	"boot_mode": osapi.Since(1, 75), "secure_boot": osapi.Since(1, 75), "shard": osapi.Since(1, 82),
+	"parent_node": osapi.Since(1, 83), "firmware_interface": osapi.Since(1, 86), "service_step": osapi.Since(1, 87),
+}
+
+// fixed are fields that have no place in the domain: they show, and take, these values only.
+var fixed = object{
+	"automated_clean": nil, "chassis_uuid": nil, "conductor_group": "", "console_enabled": false, "instance_info": object{},
+	"lessee": nil, "network_data": object{}, "parent_node": nil, "protected": false, "protected_reason": nil, "raid_config": object{},
+	"retired": false, "retired_reason": nil, "shard": nil, "target_raid_config": object{}, "service_step": object{}, "allocation_uuid": nil,
+}
+
+// inBrief are the fields of a list without detail.
+var inBrief = []string{"instance_uuid", "maintenance", "power_state", "provision_state", "uuid", "name", "links"}
+
+// interfaces names, in Ironic's words, how a machine is driven. They follow from its driver and its abilities.
+func interfaces(m *machine.Machine) object {
+	boot := "ipxe"
+	switch m.Method([]*machine.NIC{{PXE: true}}) {
+	case machine.ByMedia:
+		boot = "redfish-virtual-media"
+	case machine.ByHTTP:
+		boot = "http"
 	}
-	nics, err := a.machines.NICs(r.Context(), q, m.ID)
-	n.method = m.Method(nics)
+	o := defaults(m.BMC.Kind)
+	o["boot_interface"] = boot
+	return o
+}
+
+// defaults are the interfaces of a driver.
+func defaults(driver string) object {
+	o := object{
+		"bios_interface": "no-bios", "boot_interface": "ipxe", "console_interface": "no-console", "deploy_interface": "direct",
+		"firmware_interface": "no-firmware", "inspect_interface": "agent", "management_interface": "ipmitool",
+		"network_interface": "neutron", "power_interface": "ipmitool", "raid_interface": "no-raid", "rescue_interface": "no-rescue",
+		"storage_interface": "noop", "vendor_interface": "no-vendor",
+	}
+	if driver == "redfish" {
+		o["management_interface"], o["power_interface"], o["firmware_interface"] = "redfish", "redfish", "redfish"
+	}
+	return o
+}
+
+// node is a machine with the work that holds it now; nil: none.
+type node struct {
+	*machine.Machine
+	work *workflow.Run
+}
+
+// held reports whether an operator has to wait for the work on the node. Warming a spare gives way to everybody.
+func (n node) held() bool { return n.work != nil && n.work.Flow != warming }
+
+const warming = "machine-warm"
+
+// view is a node as the request's version shows it.
+func (a *api) view(r *osapi.Request, n node) object {
+	o := object{
+		"uuid": n.ID, "name": orNull(n.Name), "driver": n.BMC.Kind, "driver_info": driverInfo(n.BMC),
+		"driver_internal_info": internalInfo(n), "properties": orEmpty(n.Properties), "extra": orEmpty(n.Extra),
+		"instance_uuid": orNull(n.Instance), "resource_class": orNull(n.ResourceClass), "owner": orNull(n.Owner),
+		"description": orNull(n.Description), "traits": slices.Clone(n.Traits), "conductor": a.host,
+		"provision_state": provisionState(r.Version, n), "target_provision_state": orNull(string(n.Target)),
+		"provision_updated_at": osapi.Offset(n.StateSince), "power_state": powerState(n.Power), "target_power_state": powerTarget(n.PowerTarget),
+		"maintenance": n.Maintenance, "maintenance_reason": orNull(n.MaintenanceReason), "fault": orNull(n.Fault),
+		"last_error": orNull(n.LastError), "reservation": nil,
+		"inspection_started_at": nil, "inspection_finished_at": osapi.Offset(n.Inspected),
+		"clean_step": step(n, machine.Cleaning), "deploy_step": step(n, machine.Deploying),
+		"boot_mode": nil, "secure_boot": nil,
+		"created_at": osapi.Offset(n.Created), "updated_at": nil,
+		"links": links(r, "/nodes/", n.ID),
+	}
+	if n.Updated.After(n.Created) {
+		o["updated_at"] = osapi.Offset(n.Updated)
+	}
+	if n.held() {
+		o["reservation"] = a.host
+	}
+	if n.State == machine.Inspecting {
+		o["inspection_started_at"], o["inspection_finished_at"] = osapi.Offset(n.StateSince), nil
+	}
+	if mode := bootMode(n.Machine); mode != "" {
+		o["boot_mode"], o["secure_boot"] = string(mode), n.Abilities.SecureBoot
+	}
+	for _, collection := range []string{"ports", "states", "portgroups", "volume"} {
+		o[collection] = below(r, "/nodes/", n.ID, collection)
+	}
+	for name, value := range fixed {
+		o[name] = value
+	}
+	for name, value := range interfaces(n.Machine) {
+		o[name] = value
+	}
+	return nodeFields.Trim(o, r.Version)
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func orEmpty(o object) object {
+	if o == nil {
+		return object{}
+	}
+	return o
+}
+
+// bootMode as the agent saw it, else as the BMC says; empty before that.
+func bootMode(m *machine.Machine) machine.BootMode {
+	if m.Inventory != nil {
+		return machine.BootMode(m.Inventory.BootMode)
+	}
+	return m.Identity.BootMode
+}
+
+// internalInfo tells what the work on a node waits for and how far it is.
+func internalInfo(n node) object {
+	info := object{}
+	if n.Identity.Vendor != "" {
+		info["vendor"] = strings.TrimSpace(n.Identity.Vendor + " " + n.Identity.Model)
+	}
+	if n.work == nil {
+		return info
+	}
+	info["work"] = object{"id": n.work.ID, "flow": n.work.Flow, "step": n.work.Step, "waiting_for": orNull(n.work.Waiting), "progress": n.work.Progress}
+	return info
+}
+
+// step is where the work is, for the field of the state it belongs to.
+func step(n node, state machine.State) object {
+	if n.State != state || n.work == nil {
+		return object{}
+	}
+	return object{"step": n.work.Step, "interface": "deploy", "priority": 0}
+}
+
+// waits and holds are Ironic's names for a state whose work waits for the agent, or for an operator.
+var (
+	waits = map[machine.State]string{
+		machine.Cleaning: "clean wait", machine.Inspecting: "inspect wait", machine.Deploying: "wait call-back",
+	}
+	holds = map[machine.State]string{machine.Cleaning: "clean hold", machine.Deploying: "deploy hold"}
+)
+
+// provisionState names a node's state as the version knows it.
+func provisionState(v osapi.Microversion, n node) any {
+	state := string(n.State)
+	switch {
+	case n.work != nil && n.work.Status == workflow.IsStuck && holds[n.State] != "" && v.AtLeast(1, 85):
+		state = holds[n.State]
+	case n.work != nil && n.work.Waiting != "" && waits[n.State] != "":
+		state = waits[n.State]
+	}
+	switch {
+	case state == string(machine.Available) && !v.AtLeast(1, 2):
+		return nil
+	case state == "inspect wait" && !v.AtLeast(1, 39):
+		return string(machine.Inspecting)
+	}
+	return state
+}
+
+func powerState(p machine.PowerState) any {
+	switch p {
+	case machine.PowerOn, machine.PowerOff:
+		return "power " + string(p)
+	}
+	return nil
+}
+
+func powerTarget(p machine.PowerAction) any {
+	switch p {
+	case "":
+		return nil
+	case machine.ActionReset:
+		return "rebooting"
+	case machine.ActionShutdown:
+		return "soft power off"
+	}
+	return "power " + string(p)
+}
+
+// withWork finds the work on a machine. While a server is put on it or taken off it, that is the server's work.
+func (a *api) withWork(ctx context.Context, m *machine.Machine) (node, error) {
+	run, err := workflow.ActiveOf(ctx, a.db, machine.Resource(m.ID))
+	if err == nil && run == nil && m.Instance != "" {
+		run, err = workflow.ActiveOf(ctx, a.db, instanceWork(m.Instance))
+	}
+	return node{m, run}, err
+}
+
+// instanceWork is the name under which a server's workflows hold it (instance.Resource).
+func instanceWork(id string) string { return "instance/" + id }
+
+// find gives the node that the path names, for callers who may know of it: its owner and those who read everything.
+func (a *api) find(r *osapi.Request) (node, error) {
+	m, err := a.machines.Get(r.Context(), a.db, r.Path("node"))
+	if err != nil {
+		return node{}, err
+	}
+	if !r.Caller.Reads(m.Owner) {
+		return node{}, fault.New(fault.NotFound, "Node %s could not be found.", r.Path("node"))
+	}
+	return a.withWork(r.Context(), m)
+}
+
+// findToChange is find for those who may change the node, too.
+func (a *api) findToChange(r *osapi.Request) (node, error) {
+	n, err := a.find(r)
+	if err == nil && !r.Caller.Writes(n.Owner) {
+		err = fault.New(fault.Forbidden, "Only members of the project that owns node %s, and admins, may do this.", r.Path("node"))
+	}
 	return n, err
-}
-
-// full is a node with all its fields and links.
-func (a *api) full(r *osapi.Request, m *machine.Machine) (object, error) {
-	n, err := a.view(r, a.db, m)
-	if err != nil {
-		return nil, err
-	}
-	body := n.show()
-	body["links"] = links(r, "nodes", m.ID)
-	for _, part := range []string{"ports", "portgroups", "states", "volume"} {
-		body[part] = links(r, "nodes", m.ID, part)
-	}
-	return osapi.Fields{"portgroups": osapi.Since(1, 24), "states": osapi.Since(1, 14), "volume": osapi.Since(1, 32)}.Trim(body, r.Version), nil
-}
-
-// picked is a node with the fields that the client named.
-func (a *api) picked(r *osapi.Request, m *machine.Machine, names []string) (object, error) {
-	for _, name := range names {
-		if f, ok := fields[name]; (!ok || !f.since.Has(r.Version)) && name != "links" {
-			return nil, fault.New(fault.Invalid, "Field(s) \"%s\" are not valid.", name)
-		}
-	}
-	n, err := a.view(r, a.db, m)
-	if err != nil {
-		return nil, err
-	}
-	body := n.show(names...)
-	if slices.Contains(names, "links") {
-		body["links"] = links(r, "nodes", m.ID)
-	}
-	return body, nil
-}
-
-func (a *api) showNode(r *osapi.Request) (any, error) {
-	m, err := a.node(r)
-	if err != nil {
-		return nil, err
-	}
-	if names := r.Query().Page(osapi.Paging{}).Fields; len(names) > 0 {
-		return a.picked(r, m, names)
-	}
-	return a.full(r, m)
-}
-
-func (a *api) listNodes(r *osapi.Request) (any, error)       { return a.nodes(r, false) }
-func (a *api) listNodesDetail(r *osapi.Request) (any, error) { return a.nodes(r, true) }
-
-var nodeOrder = map[string]func(a, b *machine.Machine) int{
-	"uuid":            func(a, b *machine.Machine) int { return cmp.Compare(a.ID, b.ID) },
-	"name":            func(a, b *machine.Machine) int { return cmp.Compare(a.Name, b.Name) },
-	"driver":          func(a, b *machine.Machine) int { return cmp.Compare(a.BMC.Kind, b.BMC.Kind) },
-	"created_at":      func(a, b *machine.Machine) int { return a.Created.Compare(b.Created) },
-	"updated_at":      func(a, b *machine.Machine) int { return a.Updated.Compare(b.Updated) },
-	"provision_state": func(a, b *machine.Machine) int { return cmp.Compare(a.State, b.State) },
-	"power_state":     func(a, b *machine.Machine) int { return cmp.Compare(a.Power, b.Power) },
-	"resource_class":  func(a, b *machine.Machine) int { return cmp.Compare(a.ResourceClass, b.ResourceClass) },
-	"instance_uuid":   func(a, b *machine.Machine) int { return cmp.Compare(a.Instance, b.Instance) },
-	"owner":           func(a, b *machine.Machine) int { return cmp.Compare(a.Owner, b.Owner) },
-}
-
-func (a *api) nodes(r *osapi.Request, detail bool) (any, error) {
-	q := r.Query()
-	keep := nodeFilter(q)
-	detail = q.Bool("detail", detail)
-	keys := []string{}
-	for key := range nodeOrder {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	page := q.Page(osapi.Paging{Keys: keys, ZeroIsAll: true})
-	if err := q.Done(); err != nil {
-		return nil, err
-	}
-	all, err := a.machines.List(r.Context(), a.db)
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(m *machine.Machine) bool { return !r.Caller.Reads(m.Owner) || !keep(m) })
-	osapi.Order(page, all, nodeOrder)
-	some, next, err := osapi.Cut(page, all, func(m *machine.Machine) string { return m.ID })
-	if err != nil {
-		return nil, err
-	}
-	list := []object{}
-	for _, m := range some {
-		show := func() (object, error) { return a.full(r, m) }
-		switch {
-		case len(page.Fields) > 0:
-			show = func() (object, error) { return a.picked(r, m, page.Fields) }
-		case !detail:
-			show = func() (object, error) { return a.picked(r, m, shortFields(r.Version)) }
-		}
-		body, err := show()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, body)
-	}
-	body := object{"nodes": list}
-	if next != "" {
-		body["next"] = r.Next(next)
-	}
-	return body, nil
-}
-
-func shortFields(v osapi.Microversion) []string {
-	names := []string{"links"}
-	for _, name := range listed {
-		if fields[name].since.Has(v) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// nodeFilter reads the filters of a list of nodes.
-func nodeFilter(q *osapi.Query) func(*machine.Machine) bool {
-	var tests []func(*machine.Machine) bool
-	is := func(name string, of func(*machine.Machine) string) {
-		if q.Has(name) {
-			want := q.String(name)
-			tests = append(tests, func(m *machine.Machine) bool { return of(m) == want })
-		}
-	}
-	truth := func(name string, of func(*machine.Machine) bool) {
-		if q.Has(name) {
-			want := q.Bool(name, true)
-			tests = append(tests, func(m *machine.Machine) bool { return of(m) == want })
-		}
-	}
-	nothing := func(*machine.Machine) string { return "" }
-	is("instance_uuid", func(m *machine.Machine) string { return m.Instance })
-	is("driver", func(m *machine.Machine) string { return m.BMC.Kind })
-	is("resource_class", func(m *machine.Machine) string { return m.ResourceClass })
-	is("owner", func(m *machine.Machine) string { return m.Owner })
-	is("project", func(m *machine.Machine) string { return m.Owner })
-	is("fault", func(m *machine.Machine) string { s, _ := (&node{Machine: m}).fault().(string); return s })
-	is("lessee", nothing)
-	is("chassis_uuid", nothing)
-	is("conductor_group", nothing)
-	is("parent_node", nothing)
-	truth("associated", func(m *machine.Machine) bool { return m.Instance != "" })
-	truth("maintenance", func(m *machine.Machine) bool { return m.Maintenance })
-	truth("retired", func(*machine.Machine) bool { return false })
-	truth("sharded", func(*machine.Machine) bool { return false })
-	q.Bool("include_children", false) // there are none
-	if want := machine.State(q.String("provision_state")); want != "" {
-		for state, waits := range parked {
-			if string(want) == waits {
-				want = state
-			}
-		}
-		tests = append(tests, func(m *machine.Machine) bool { return m.State == want })
-	}
-	if want := q.String("description_contains"); want != "" {
-		tests = append(tests, func(m *machine.Machine) bool {
-			return strings.Contains(strings.ToLower(m.Description), strings.ToLower(want))
-		})
-	}
-	return func(m *machine.Machine) bool {
-		return !slices.ContainsFunc(tests, func(fits func(*machine.Machine) bool) bool { return !fits(m) })
-	}
-}
-
-func (a *api) createNode(r *osapi.Request) (any, error) {
-	var values object
-	if err := r.Decode(&values); err != nil {
-		return nil, err
-	}
-	if _, ok := values["driver"]; !ok {
-		return nil, fault.New(fault.Invalid, "Schema error for node: 'driver' is a required property.")
-	}
-	m := &machine.Machine{Owner: r.Caller.ProjectID}
-	if err := change(m, values, r.Version, true); err != nil {
-		return nil, err
-	}
-	err := a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		fresh := *m
-		err := a.machines.Create(r.Context(), tx, &fresh)
-		if err == nil {
-			*m = fresh
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	body, err := a.full(r, m)
-	return osapi.Response{Header: http.Header{"Location": {r.URL("/v1/nodes/", m.ID)}}, Body: body}, err
-}
-
-func (a *api) patchNode(r *osapi.Request) (any, error) {
-	found, err := a.nodeToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	var patch []operation
-	if err := r.Decode(&patch); err != nil {
-		return nil, err
-	}
-	var changed *machine.Machine
-	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		m, err := a.machines.Get(r.Context(), tx, found.ID)
-		if err != nil {
-			return err
-		}
-		n, err := a.view(r, tx, m)
-		if err != nil {
-			return err
-		}
-		values, err := apply(n.show(), patch)
-		if err != nil {
-			return err
-		}
-		_, kind := values["driver"]
-		_, info := values["driver_info"]
-		if kind && !info {
-			values["driver_info"] = object{} // the other driver's fields mean nothing to this one
-		}
-		if (kind || info) && n.run != nil {
-			return a.locked(m)
-		}
-		if err := change(m, values, r.Version, false); err != nil {
-			return err
-		}
-		changed = m
-		return a.machines.Update(r.Context(), tx, m)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return a.full(r, changed)
-}
-
-func (a *api) deleteNode(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		m, err := a.machines.Get(r.Context(), tx, m.ID)
-		if err != nil {
-			return err
-		}
-		return a.machines.Delete(r.Context(), tx, m)
-	})
 }

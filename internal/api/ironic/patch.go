@@ -2,121 +2,98 @@ package ironic
 
 import (
 	"maps"
-	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
-// operation of a JSON patch (RFC 6902). As in Ironic there are three, and paths have no escapes.
+// operation is one line of a JSON patch (RFC 6902) within Ironic's rules (ironic/api/controllers/v1/utils.py and
+// ironic/api/types.py, JsonPatchType): add, replace, remove; paths into objects.
 type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value"`
+	Op    string              `json:"op"`
+	Path  string              `json:"path"`
+	Value osapi.Optional[any] `json:"value"`
 }
 
-var patchPath = regexp.MustCompile(`^(/[A-Za-z0-9_.:-]+)+$`)
+var patchPath = regexp.MustCompile(`^(/[\w-]+)(/[^/]+)*$`)
 
-// apply works a patch into a copy of the document and gives the top-level fields that it changes. Removing one of those
-// sets it to null.
-func apply(document object, patch []operation) (object, error) {
-	after := clone(document).(object)
-	touched := map[string]bool{}
-	for _, op := range patch {
-		if !patchPath.MatchString(op.Path) {
-			return nil, fault.New(fault.Invalid, "Couldn't apply patch '%s'. Reason: the path is not /field/….", asJSON(op))
-		}
-		path := strings.Split(op.Path[1:], "/")
-		touched[path[0]] = true
-		if len(path) == 1 && op.Op == "remove" {
-			op.Op, op.Value = "replace", nil
-		}
-		if _, ok := after[path[0]]; !ok && len(path) == 1 && op.Op == "replace" {
-			return nil, fault.New(fault.Invalid, "Couldn't apply patch '%s'. Reason: there is no field %s.", asJSON(op), path[0])
-		}
-		changed, reason := edit(after, path, op)
-		if reason != "" {
-			return nil, fault.New(fault.Invalid, "Couldn't apply patch '%s'. Reason: %s.", asJSON(op), reason)
-		}
-		after = changed.(object)
+func readPatch(r *osapi.Request) ([]operation, error) {
+	var operations []operation
+	if err := r.Decode(&operations); err != nil {
+		return nil, err
 	}
-	result := object{}
-	for _, name := range slices.Sorted(maps.Keys(touched)) {
-		if before, ok := document[name]; !ok || !reflect.DeepEqual(before, after[name]) {
-			result[name] = after[name]
+	for _, o := range operations {
+		if !slices.Contains([]string{"add", "replace", "remove"}, o.Op) {
+			return nil, fault.New(fault.Invalid, "Invalid input for field/attribute patch: the operation %q is not add, replace or remove.", o.Op)
+		}
+		if !patchPath.MatchString(o.Path) {
+			return nil, fault.New(fault.Invalid, "Invalid input for field/attribute patch: %q is not a path.", o.Path)
+		}
+		if o.Op != "remove" && !o.Value.Set {
+			return nil, fault.New(fault.Invalid, "'add' and 'replace' operations need a value (path %s).", o.Path)
 		}
 	}
-	return result, nil
+	return operations, nil
 }
 
-// edit gives the value with the operation done at the path, or the reason why it cannot be.
-func edit(value any, path []string, op operation) (changed any, reason string) {
-	key, last := path[0], len(path) == 1
-	switch value := value.(type) {
-	case object:
-		old, there := value[key]
-		switch {
-		case !there && (op.Op != "add" || !last):
-			return nil, "there is no " + key
-		case !last:
-			if value[key], reason = edit(old, path[1:], op); reason != "" {
-				return nil, reason
+// rootsOf names the fields that a patch touches.
+func rootsOf(operations []operation) (names []string) {
+	for _, o := range operations {
+		name, _, _ := strings.Cut(strings.TrimPrefix(o.Path, "/"), "/")
+		names = append(names, name)
+	}
+	return names
+}
+
+// patched gives the document with the operations done to it. The document itself stays as it is. A removed field of
+// the document takes its default.
+func patched(document object, operations []operation, defaults object) (object, error) {
+	document = clone(document)
+	for _, o := range operations {
+		keys := strings.Split(strings.TrimPrefix(o.Path, "/"), "/")
+		for i, key := range keys {
+			keys[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
+		}
+		if _, known := document[keys[0]]; !known {
+			return nil, fault.New(fault.Invalid, "'%s' is an internal attribute and can not be updated, or does not exist.", "/"+keys[0])
+		}
+		parent := document
+		for _, key := range keys[:len(keys)-1] {
+			next, ok := parent[key].(object)
+			if !ok {
+				return nil, impossible(o)
 			}
-		case op.Op == "remove":
-			delete(value, key)
-		case op.Op == "add" || op.Op == "replace":
-			value[key] = op.Value
+			parent = next
+		}
+		last := keys[len(keys)-1]
+		_, exists := parent[last]
+		switch {
+		case !exists && o.Op != "add":
+			return nil, impossible(o)
+		case o.Op != "remove":
+			parent[last] = o.Value.Value
+		case len(keys) == 1:
+			parent[last] = defaults[last]
 		default:
-			return nil, "op must be add, replace or remove"
+			delete(parent, last)
 		}
-		return value, ""
-	case []any:
-		return editList(value, path, op)
 	}
-	return nil, key + " is below something that has no fields"
+	return document, nil
 }
 
-func editList(list []any, path []string, op operation) (changed any, reason string) {
-	key, last := path[0], len(path) == 1
-	i, err := strconv.Atoi(key)
-	if key == "-" && op.Op == "add" && last {
-		i, err = len(list), nil
-	}
-	if err != nil || i < 0 || i > len(list) || i == len(list) && (op.Op != "add" || !last) {
-		return nil, "the list has no item " + key
-	}
-	switch {
-	case !last:
-		list[i], reason = edit(list[i], path[1:], op)
-		return list, reason
-	case op.Op == "remove":
-		return slices.Delete(list, i, i+1), ""
-	case op.Op == "add":
-		return slices.Insert(list, i, op.Value), ""
-	case op.Op == "replace":
-		list[i] = op.Value
-		return list, ""
-	}
-	return nil, "op must be add, replace or remove"
+func impossible(o operation) error {
+	return fault.New(fault.Invalid, "Couldn't apply patch: %s of %s: there is no such thing.", o.Op, o.Path)
 }
 
-func clone(value any) any {
-	switch value := value.(type) {
-	case object:
-		copied := make(object, len(value))
-		for k, v := range value {
-			copied[k] = clone(v)
+func clone(o object) object {
+	o = maps.Clone(o)
+	for key, value := range o {
+		if inner, ok := value.(object); ok {
+			o[key] = clone(inner)
 		}
-		return copied
-	case []any:
-		copied := make([]any, len(value))
-		for i, v := range value {
-			copied[i] = clone(v)
-		}
-		return copied
 	}
-	return value
+	return o
 }

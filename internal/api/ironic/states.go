@@ -1,243 +1,199 @@
 package ironic
 
 import (
-	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
-func (a *api) states(r *osapi.Request) (any, error) {
-	m, err := a.node(r)
+var stateFields = []string{
+	"console_enabled", "last_error", "power_state", "provision_state", "provision_updated_at", "target_power_state",
+	"target_provision_state", "raid_config", "target_raid_config", "boot_mode", "secure_boot",
+}
+
+func (a *api) showStates(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
 	if err != nil {
 		return nil, err
 	}
-	n, err := a.view(r, a.db, m)
-	if err != nil {
-		return nil, err
-	}
-	return n.show("console_enabled", "last_error", "power_state", "target_power_state", "provision_state", "target_provision_state",
-		"provision_updated_at", "raid_config", "target_raid_config", "boot_mode", "secure_boot"), nil
+	return osapi.Page{Fields: stateFields}.Pick(a.view(r, n)), nil
 }
 
-// toStates is an empty answer that says where the outcome will be seen.
-func toStates(r *osapi.Request, below string) osapi.Response {
-	return osapi.Response{Header: http.Header{"Location": {r.URL("/v1/nodes/", r.Path("node")) + "/states" + below}}}
+// accepted sends the client to look at the node's states.
+func accepted(r *osapi.Request) osapi.Response {
+	return osapi.Response{Header: http.Header{"Location": {r.URL("/v1/nodes/", r.Path("node")) + "/states"}}}
 }
 
-// verbs are the provision targets that machines know, by Ironic's names.
-var verbs = map[string]machine.Verb{
-	"manage": machine.Manage, "inspect": machine.Inspect, "provide": machine.Provide, "abort": machine.Abort,
-	"deleted": machine.Undo, "undeploy": machine.Undo,
-}
-
-const throughNova = "Servers are made through the Compute API (openstack server create), which chooses a node itself."
-
-// refused are the provision targets that Ironic has and this cloud does not, with what to do instead.
-var refused = map[string]string{
-	"active": throughNova, "deploy": throughNova,
-	"rebuild":  "Rebuild the server through the Compute API (openstack server rebuild).",
-	"rescue":   "Rescue the server through the Compute API (openstack server rescue).",
-	"unrescue": "Unrescue the server through the Compute API (openstack server unrescue).",
-	"clean":    "Steps cannot be chosen: provide erases every disk and proves it.",
-	"adopt":    "A machine that somebody else deployed cannot be taken over: manage it, and mind that provide erases it.",
-	"service":  "There are no service steps.", "hold": "Nodes cannot be held in a step.", "unhold": "Nodes cannot be held in a step.",
-}
-
-func (a *api) provision(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	var body struct {
-		Target         string `json:"target"`
-		ConfigDrive    any    `json:"configdrive"`
-		CleanSteps     any    `json:"clean_steps"`
-		DeploySteps    any    `json:"deploy_steps"`
-		ServiceSteps   any    `json:"service_steps"`
-		RescuePassword any    `json:"rescue_password"`
-		DisableRamdisk any    `json:"disable_ramdisk"`
-		Runbook        any    `json:"runbook"`
-	}
-	if err := r.Decode(&body); err != nil {
-		return nil, err
-	}
-	if why, ok := refused[body.Target]; ok {
-		return nil, fault.New(fault.Invalid, "The requested action \"%s\" can not be performed on node \"%s\". %s", body.Target, m.ID, why)
-	}
-	verb, ok := verbs[body.Target]
-	if !ok {
-		return nil, fault.New(fault.Invalid, "The requested action \"%s\" is not known.", body.Target)
-	}
-	if verb == machine.Undo && m.Instance != "" {
-		return nil, fault.New(fault.Conflict, "Node %s is associated with instance %s: delete the server through the Compute API.", m.ID, m.Instance)
-	}
-	return toStates(r, ""), a.machines.Provision(r.Context(), m.ID, verb, r.ID)
-}
-
-// powers are the power targets.
+// powers are Ironic's names of what can be done to the power.
 var powers = map[string]struct {
 	action  machine.PowerAction
 	restart bool
 	since   osapi.Span
 }{
-	"power on":       {machine.ActionOn, false, always},
-	"power off":      {machine.ActionOff, false, always},
-	"rebooting":      {machine.ActionReset, false, always},
+	"power on":       {machine.ActionOn, false, osapi.Span{}},
+	"power off":      {machine.ActionOff, false, osapi.Span{}},
+	"rebooting":      {machine.ActionReset, false, osapi.Span{}},
 	"soft power off": {machine.ActionShutdown, false, osapi.Since(1, 27)},
 	"soft rebooting": {machine.ActionShutdown, true, osapi.Since(1, 27)},
 }
 
-func (a *api) power(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
+func (a *api) setPower(r *osapi.Request) (any, error) {
+	n, err := a.findToChange(r)
 	if err != nil {
 		return nil, err
 	}
 	var body struct {
 		Target  string                    `json:"target"`
-		Timeout osapi.Optional[osapi.Int] `json:"timeout"`
+		Timeout osapi.Optional[osapi.Int] `json:"timeout"` // seconds
 	}
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	order, ok := powers[body.Target]
-	if !ok || !order.since.Has(r.Version) {
-		return nil, fault.New(fault.Invalid, "The target power state '%s' is not known.", body.Target)
-	}
-	if body.Timeout.Set && !body.Timeout.Null && body.Timeout.Value < 1 {
-		return nil, fault.New(fault.Invalid, "The timeout must be a number of seconds from 1.")
+	power, known := powers[body.Target]
+	switch {
+	case !known:
+		return nil, fault.New(fault.Invalid, "The requested power state %q is not one of %v.", body.Target, sorted(powers))
+	case !power.since.Has(r.Version):
+		return nil, tooNew(r, body.Target)
+	case body.Timeout.Set && !r.Version.AtLeast(1, 27):
+		return nil, tooNew(r, "the field timeout")
+	case body.Timeout.Set && !body.Timeout.Null && (body.Timeout.Value < 1 || body.Timeout.Value > 24*60*60):
+		return nil, fault.New(fault.Invalid, "A timeout is from 1 second to a day.")
 	}
 	grace := time.Duration(body.Timeout.Value) * time.Second
-	return toStates(r, ""), a.machines.SetPower(r.Context(), m.ID, order.action, order.restart, grace, r.ID)
+	return accepted(r), a.machines.SetPower(r.Context(), n.ID, power.action, power.restart, grace, r.ID)
 }
 
-func (a *api) console(r *osapi.Request) (any, error) {
-	if _, err := a.node(r); err != nil {
+// verbs are the provision targets that the domain has.
+var verbs = map[string]struct {
+	verb  machine.Verb
+	since osapi.Span
+}{
+	"manage":   {machine.Manage, osapi.Since(1, 4)},
+	"provide":  {machine.Provide, osapi.Since(1, 4)},
+	"inspect":  {machine.Inspect, osapi.Since(1, 6)},
+	"abort":    {machine.Abort, osapi.Since(1, 13)},
+	"deleted":  {machine.Undo, osapi.Span{}},
+	"undeploy": {machine.Undo, osapi.Since(1, 73)},
+}
+
+const throughNova = "servers are made, rebuilt and deleted through Nova"
+
+// refused are Ironic's other targets, and why there is none of it here.
+var refused = map[string]string{
+	"active":   throughNova,
+	"deploy":   throughNova,
+	"rebuild":  throughNova,
+	"adopt":    throughNova + "; a machine that already runs something cannot be taken over with it",
+	"rescue":   "there is no rescue system",
+	"unrescue": "there is no rescue system",
+	"clean":    "cleaning always erases all disks; the verb provide does it, and puts the machine into the pool",
+	"service":  "there are no service steps",
+}
+
+func (a *api) setProvision(r *osapi.Request) (any, error) {
+	n, err := a.findToChange(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Target         string              `json:"target"`
+		ConfigDrive    osapi.Optional[any] `json:"configdrive"`
+		CleanSteps     osapi.Optional[any] `json:"clean_steps"`
+		DeploySteps    osapi.Optional[any] `json:"deploy_steps"`
+		ServiceSteps   osapi.Optional[any] `json:"service_steps"`
+		RescuePassword osapi.Optional[any] `json:"rescue_password"`
+		DisableRAMDisk osapi.Optional[any] `json:"disable_ramdisk"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	if body.Target == "unhold" && r.Version.AtLeast(1, 85) {
+		return a.unhold(r, n)
+	}
+	if why, known := refused[body.Target]; known {
+		return nil, fault.New(fault.Invalid, "The requested action %q can not be performed on node %s: %s.", body.Target, n.ID, why)
+	}
+	asked, known := verbs[body.Target]
+	more := slices.ContainsFunc([]osapi.Optional[any]{body.ConfigDrive, body.CleanSteps, body.DeploySteps, body.ServiceSteps, body.RescuePassword, body.DisableRAMDisk},
+		func(o osapi.Optional[any]) bool { return o.Set && !o.Null })
+	switch {
+	case !known:
+		return nil, fault.New(fault.Invalid, "The requested action %q is not known.", body.Target)
+	case !asked.since.Has(r.Version):
+		return nil, tooNew(r, "the target "+body.Target)
+	case more:
+		return nil, fault.New(fault.Invalid, "The target %q takes no configdrive, steps, password or RAM disk.", body.Target)
+	case asked.verb == machine.Undo && n.Instance != "":
+		return nil, fault.New(fault.Conflict, "Node %s is associated with instance %s: delete the server through Nova.", n.ID, n.Instance)
+	}
+	return accepted(r), a.machines.Provision(r.Context(), n.ID, asked.verb, r.ID)
+}
+
+// unhold has work that waits for an operator try again.
+func (a *api) unhold(r *osapi.Request, n node) (any, error) {
+	if n.work == nil || n.work.Status != workflow.IsStuck {
+		return nil, fault.New(fault.Invalid, "The requested action \"unhold\" can not be performed on node %s: no work on it waits for an operator.", n.ID)
+	}
+	return accepted(r), a.engine.Resume(r.Context(), n.work.ID)
+}
+
+func (a *api) showConsole(r *osapi.Request) (any, error) {
+	if _, err := a.find(r); err != nil {
 		return nil, err
 	}
 	return object{"console_enabled": false, "console_info": nil}, nil
 }
 
 func (a *api) setConsole(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
+	n, err := a.findToChange(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, unsupported(n, "console")
+}
+
+func (a *api) setRAID(r *osapi.Request) (any, error) {
+	n, err := a.findToChange(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, unsupported(n, "raid")
+}
+
+func (a *api) setBootMode(r *osapi.Request) (any, error) {
+	n, err := a.findToChange(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, unsupported(n, "set_boot_mode") // no BMC that we drive changes it for more than one boot
+}
+
+// setSecureBoot takes effect when the machine starts the next time.
+func (a *api) setSecureBoot(r *osapi.Request) (any, error) {
+	n, err := a.findToChange(r)
 	if err != nil {
 		return nil, err
 	}
 	var body struct {
-		Enabled osapi.Bool `json:"enabled"`
+		Target osapi.Optional[osapi.Bool] `json:"target"`
 	}
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	if body.Enabled {
-		return nil, notSupported(m, "console: the Compute API shows a server's console")
+	if !body.Target.Set || body.Target.Null {
+		return nil, fault.New(fault.Invalid, "The target must be true or false.")
 	}
-	return toStates(r, "/console"), nil
-}
-
-func (a *api) setRAID(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, notSupported(m, "raid")
-}
-
-func notSupported(m *machine.Machine, what string) error {
-	return fault.New(fault.Unsupported, "Driver %s does not support %s (disabled or not implemented).", m.BMC.Kind, what)
-}
-
-// onBMC runs f with the driver of a node that the caller may change and nothing works on.
-func (a *api) onBMC(r *osapi.Request, f func(ctx context.Context, m *machine.Machine, bmc machine.Driver) error) error {
-	m, err := a.nodeToChange(r)
-	if err != nil {
-		return err
-	}
-	if err := a.free(r, m); err != nil {
-		return err
-	}
-	return a.dialed(r, m, f)
-}
-
-func (a *api) dialed(r *osapi.Request, m *machine.Machine, f func(ctx context.Context, m *machine.Machine, bmc machine.Driver) error) error {
-	bmc, err := a.machines.Dial(r.Context(), m)
-	if err != nil {
-		return err
-	}
-	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
-	return upstream(f(r.Context(), m, bmc))
-}
-
-// upstream tells a BMC that refuses us from a client that we refuse: the client's own credentials are fine.
-func upstream(err error) error {
-	if fault.Is(err, fault.Unauthorized) {
-		return fault.Wrap(err, fault.Unavailable, "%s", fault.Message(err))
-	}
-	return err
-}
-
-func (a *api) setBootMode(r *osapi.Request) (any, error) {
-	var body struct {
-		Target string `json:"target"`
-	}
-	err := a.onBMC(r, func(ctx context.Context, _ *machine.Machine, bmc machine.Driver) error {
-		if err := r.Decode(&body); err != nil {
-			return err
-		}
-		mode := machine.BootMode(body.Target)
-		if mode != machine.ModeUEFI && mode != machine.ModeBIOS {
-			return fault.New(fault.Invalid, "The boot mode must be uefi or bios, not '%s'.", body.Target)
-		}
-		boot, err := bmc.Boot(ctx)
-		if err != nil {
-			return err
-		}
-		boot.Mode = mode
-		return bmc.SetBoot(ctx, boot)
-	})
-	return toStates(r, ""), err
-}
-
-func (a *api) setSecureBoot(r *osapi.Request) (any, error) {
-	var body struct {
-		Target bool `json:"target"`
-	}
-	err := a.onBMC(r, func(ctx context.Context, m *machine.Machine, bmc machine.Driver) error {
-		if err := r.Decode(&body); err != nil {
-			return err
-		}
+	return accepted(r), a.order(r, n, func(bmc machine.Driver) error {
 		secure, ok := bmc.(machine.SecureBooter)
 		if !ok {
-			return notSupported(m, "set_secure_boot_state")
+			return unsupported(n, "set_secure_boot")
 		}
-		return secure.SetSecureBoot(ctx, body.Target)
+		return secure.SetSecureBoot(r.Context(), bool(body.Target.Value))
 	})
-	return toStates(r, ""), err
-}
-
-func (a *api) setMaintenance(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	var body struct {
-		Reason osapi.Optional[string] `json:"reason"`
-	}
-	if r.HTTP.ContentLength != 0 {
-		if err := r.Decode(&body); err != nil {
-			return nil, err
-		}
-	}
-	return nil, a.machines.SetMaintenance(r.Context(), m.ID, true, body.Reason.Value)
-}
-
-func (a *api) endMaintenance(r *osapi.Request) (any, error) {
-	m, err := a.nodeToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, a.machines.SetMaintenance(r.Context(), m.ID, false, "")
 }

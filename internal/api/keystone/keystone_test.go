@@ -127,7 +127,8 @@ func TestTokens(t *testing.T) {
 		{"no method", object{"auth": object{"identity": object{"methods": []string{}}}}, 400, "'methods'"},
 		{"no payload", object{"auth": object{"identity": object{"methods": []string{"password"}}}}, 400, "Expecting to find password"},
 		{"no domain", passwordAuth("demo", "x", object{"project": object{"name": "demo"}}), 400, "Expecting to find domain in project"},
-		{"a scope that is none", passwordAuth("demo", "x", object{"galaxy": 1}), 400, `galaxy`},
+		{"a scope that is none", passwordAuth("demo", "x", object{"galaxy": 1}), 400, `(\"galaxy\" was unexpected in \"auth.scope\")`},
+		{"a scope that is another word", passwordAuth("demo", "x", "everywhere"), 400, `everywhere`},
 		{"wrong types", `{"auth": {"identity": {"methods": "password"}}}`, 400, `auth.identity.methods`},
 		{"no body", nil, 400, "JSON body"},
 	} {

@@ -1,9 +1,12 @@
 package keystone
 
 import (
-	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -60,9 +63,13 @@ type authBody struct {
 // scopeBody is "unscoped" or an object with one key.
 type scopeBody struct{ identity.Scope }
 
-func (s *scopeBody) UnmarshalJSON(text []byte) error {
-	var word string
-	if json.Unmarshal(text, &word) == nil && word == "unscoped" {
+// UnmarshalJSONFrom reads either form.
+func (s *scopeBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == '"' {
+		var word string
+		if err := json.UnmarshalDecode(d, &word); err != nil || word != "unscoped" {
+			return errors.Join(fault.New(fault.Invalid, "Invalid input for field 'scope': %q is not \"unscoped\".", word), err)
+		}
 		s.Unscoped = true
 		return nil
 	}
@@ -75,7 +82,7 @@ func (s *scopeBody) UnmarshalJSON(text []byte) error {
 		Unscoped *struct{} `json:"unscoped"`
 		Trust    any       `json:"OS-TRUST:trust"`
 	}
-	if err := osapi.Strict(text, &body); err != nil {
+	if err := json.UnmarshalDecode(d, &body); err != nil {
 		return err
 	}
 	switch {

@@ -2,12 +2,12 @@ package osapi
 
 import (
 	"bytes"
-	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -33,12 +33,16 @@ func (r *Request) Raw() ([]byte, error) {
 	return body, nil
 }
 
+// jsonMedia is JSON under all its names: also Glance's application/openstack-images-v2.1-json-patch.
+var jsonMedia = regexp.MustCompile(`^application/(.*[+-])?json(-patch)?$`)
+
 // Decode reads the request's body as JSON into v, strictly: unknown and repeated fields, wrong types, invalid UTF-8 and
-// anything after the value are fault.Invalid that names the place. Field names are case-sensitive.
+// anything after the value are fault.Invalid that names the place. Field names are case-sensitive. A map field tagged
+// json:",embed" takes the fields that are not known otherwise.
 func (r *Request) Decode(v any) error {
 	if form := r.HTTP.Header.Get("Content-Type"); form != "" {
 		media, _, err := mime.ParseMediaType(form)
-		if err != nil || (media != jsonType && !strings.HasSuffix(media, "+json") && media != "text/plain") {
+		if err != nil || !jsonMedia.MatchString(media) {
 			return &Error{Status: http.StatusUnsupportedMediaType, Err: fault.New(fault.Invalid, "Unsupported Content-Type %s.", strconv.Quote(form))}
 		}
 	}
@@ -52,7 +56,8 @@ func (r *Request) Decode(v any) error {
 	return Strict(body, v)
 }
 
-// Strict decodes JSON as Decode does. Types with an UnmarshalJSON of their own use it for what is inside them.
+// Strict decodes JSON as Decode does. Types that decode themselves do so with UnmarshalJSONFrom (as Optional does), or
+// with Strict on what is inside them.
 func Strict(text []byte, v any) error {
 	if err := checkDepth(text); err != nil {
 		return err
@@ -140,14 +145,14 @@ type Optional[T any] struct {
 	Value T
 }
 
-// UnmarshalJSON is called only for fields that are there.
-func (o *Optional[T]) UnmarshalJSON(text []byte) error {
+// UnmarshalJSONFrom is called only for fields that are there.
+func (o *Optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	o.Set = true
-	if string(text) == "null" {
+	if d.PeekKind() == 'n' {
 		o.Null = true
-		return nil
+		return d.SkipValue()
 	}
-	return json.Unmarshal(text, &o.Value, json.RejectUnknownMembers(true))
+	return json.UnmarshalDecode(d, &o.Value)
 }
 
 // Int is a whole number that older clients may send as a string.
@@ -186,5 +191,3 @@ func parseBool(s string) (value, ok bool) {
 	}
 	return false, false
 }
-
-var _ stdjson.Unmarshaler = (*Bool)(nil)

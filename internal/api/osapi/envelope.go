@@ -1,7 +1,6 @@
 package osapi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -25,11 +24,10 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Failure is what an envelope tells the client.
 type Failure struct {
-	Status    int
-	Kind      fault.Kind
-	Type      string
-	Message   string
-	RequestID string
+	Status  int
+	Kind    fault.Kind
+	Type    string
+	Message string
 }
 
 // Envelope writes a failure as one dialect does: the content type and the body.
@@ -51,7 +49,10 @@ var statuses = map[fault.Kind]int{
 }
 
 func (d *Dialect) failure(err error, requestID string) Failure {
-	f := Failure{Kind: fault.KindOf(err), Message: fault.Message(err), RequestID: requestID}
+	f := Failure{Kind: fault.KindOf(err), Message: fault.Message(err)}
+	if f.Kind == fault.Internal { // all that the user can do about it is to tell the operator which one
+		f.Message += " (request id " + requestID + ")"
+	}
 	var detail *Error
 	if errors.As(err, &detail) {
 		f.Status, f.Type = detail.Status, detail.Type
@@ -72,9 +73,6 @@ func NovaEnvelope(f Failure) (string, any) {
 	name, ok := novaFaults[f.Status]
 	if !ok {
 		name = "computeFault"
-	}
-	if f.Kind == fault.Internal {
-		f.Message += fmt.Sprintf(" (request id %s)", f.RequestID)
 	}
 	return jsonType, Object{name: Object{"code": f.Status, "message": f.Message}}
 }
@@ -110,7 +108,7 @@ func KeystoneEnvelope(f Failure) (string, any) {
 
 // IronicEnvelope is {"error_message": "{\"faultcode\": …}"}: JSON within a string (ironic/api/middleware/parsable_error.py).
 func IronicEnvelope(f Failure) (string, any) {
-	inner, err := json.Marshal(wsmeFault(f))
+	inner, err := encode(wsmeFault(f))
 	if err != nil {
 		panic(err) // strings only
 	}

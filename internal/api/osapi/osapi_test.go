@@ -51,10 +51,11 @@ func compute() osapi.Dialect {
 func create(r *osapi.Request) (any, error) {
 	var body struct {
 		Server struct {
-			Name     string                  `json:"name"`
-			Count    osapi.Int               `json:"min_count"`
-			Networks []struct{ UUID string } `json:"networks"`
-			Key      osapi.Optional[string]  `json:"key_name"`
+			Name     string                              `json:"name"`
+			Count    osapi.Int                           `json:"min_count"`
+			Networks []struct{ UUID string }             `json:"networks"`
+			Key      osapi.Optional[string]              `json:"key_name"`
+			Tags     osapi.Optional[struct{ Known int }] `json:"tags"`
 		} `json:"server"`
 	}
 	if err := r.Decode(&body); err != nil {
@@ -149,6 +150,8 @@ func TestBodies(t *testing.T) {
 		{`{"Server": {}}`, 400, `(\"Server\" was unexpected)`},
 		{`{"server": {"name": 1}}`, 400, `field \"server.name\": a number`},
 		{`{"server": {"networks": [{}, {"UUID": []}]}}`, 400, `field \"server.networks.1.UUID\": a list`},
+		{`{"server": {"key_name": ["a"]}}`, 400, `field \"server.key_name\": a list`},
+		{`{"server": {"tags": {"unknown": 1}}}`, 400, `(\"unknown\" was unexpected in \"server.tags\")`},
 		{`{"server": {"min_count": "many"}}`, 400, `field \"server.min_count\": a string`},
 		{`{"server": {"name": "a", "name": "b"}}`, 400, `field \"server.name\": it is given twice`},
 		{`{"server": {"name": "` + "\xff" + `"}}`, 400, "Malformed JSON"},
@@ -167,8 +170,13 @@ func TestBodies(t *testing.T) {
 			t.Errorf("Location: %s", got.Header.Get("Location"))
 		}
 	}
-	if got := s.Do("demo", "POST", "/compute/v2.1/servers", `{}`, "Content-Type: application/xml"); got.Status != 415 {
-		t.Errorf("XML: %d", got.Status)
+	for media, status := range map[string]int{
+		"application/json; charset=utf-8": 202, "application/openstack-images-v2.1-json-patch": 202, "application/merge-patch+json": 202,
+		"application/xml": 415, "text/plain": 415, ";": 415,
+	} {
+		if got := s.Do("demo", "POST", "/compute/v2.1/servers", `{}`, "Content-Type: "+media); got.Status != status {
+			t.Errorf("%s: %d, want %d", media, got.Status, status)
+		}
 	}
 }
 
@@ -216,7 +224,7 @@ func TestEnvelopes(t *testing.T) {
 	}{
 		"neutron":  {osapi.NeutronEnvelope, `{"NeutronError":{"detail":"","message":"No <more>.","type":"OverQuota"}}`},
 		"keystone": {osapi.KeystoneEnvelope, `{"error":{"code":409,"message":"No <more>.","title":"Conflict"}}`},
-		"ironic":   {osapi.IronicEnvelope, `{"error_message":"{\"debuginfo\":null,\"faultcode\":\"Client\",\"faultstring\":\"No \\u003cmore\\u003e.\"}"}`},
+		"ironic":   {osapi.IronicEnvelope, `{"error_message":"{\"debuginfo\":null,\"faultcode\":\"Client\",\"faultstring\":\"No <more>.\"}"}`},
 		"octavia":  {osapi.OctaviaEnvelope, `{"debuginfo":null,"faultcode":"Client","faultstring":"No <more>."}`},
 		"glance":   {osapi.GlanceEnvelope, "<title>409 Conflict</title>\n </head>\n <body>\n  <h1>409 Conflict</h1>\n  No &lt;more&gt;."},
 	} {

@@ -20,7 +20,7 @@ type Request struct {
 	server  *Server
 	dialect *Dialect
 	mount   string
-	failure error // of a request that was answered with 4xx, for the log
+	failure error // what was answered, if it was an error
 }
 
 // Context ends when the client goes away or the request takes too long.

@@ -82,9 +82,11 @@ func (s *Server) fail(r *Request, out *recorder, err error) {
 		envelope = KeystoneEnvelope
 		out.Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", s.base(r.HTTP)+"/identity"))
 	}
-	if f.Status >= 500 {
+	r.failure = err
+	if f.Status >= 500 && f.Status != http.StatusNotImplemented {
 		r.Log.Error("request failed", "error", err)
-	} else if r.failure = err; f.Status == http.StatusTooManyRequests {
+	}
+	if f.Status == http.StatusTooManyRequests {
 		out.Header().Set("Retry-After", "1")
 	}
 	if out.status != 0 {

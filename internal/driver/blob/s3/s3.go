@@ -16,8 +16,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/image"
 )
 
-// Config says which bucket. The bucket must exist: who may make buckets, and with what lifecycle, is the operator's.
-type Config struct {
+// Options say which bucket. The bucket must exist: who may make buckets, and with what lifecycle, is the operator's.
+type Options struct {
 	Endpoint  string // host:port
 	Insecure  bool   // HTTP instead of HTTPS
 	Region    string // may be empty
@@ -34,11 +34,11 @@ const small = 1 << 20 // bytes
 // Blobs is the bucket.
 type Blobs struct {
 	client *minio.Client
-	config Config
+	config Options
 }
 
 // Open checks that the bucket is there.
-func Open(ctx context.Context, config Config) (*Blobs, error) {
+func Open(ctx context.Context, config Options) (*Blobs, error) {
 	if config.PartSize == 0 {
 		config.PartSize = 32 << 20
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/image/blobtest"
 )
 
-func store(t *testing.T, wrap func(http.Handler) http.Handler) s3.Config {
+func store(t *testing.T, wrap func(http.Handler) http.Handler) s3.Options {
 	t.Helper()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("images"); err != nil {
@@ -24,7 +24,7 @@ func store(t *testing.T, wrap func(http.Handler) http.Handler) s3.Config {
 	}
 	server := httptest.NewServer(wrap(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()))
 	t.Cleanup(server.Close)
-	return s3.Config{
+	return s3.Options{
 		Endpoint: strings.TrimPrefix(server.URL, "http://"), Insecure: true, Region: "us-east-1", Bucket: "images",
 		Prefix: "ingot/", AccessKey: "access", SecretKey: "secret", PartSize: 5 << 20,
 	}
@@ -32,7 +32,7 @@ func store(t *testing.T, wrap func(http.Handler) http.Handler) s3.Config {
 
 func plain(h http.Handler) http.Handler { return h }
 
-func open(t *testing.T, config s3.Config) *s3.Blobs {
+func open(t *testing.T, config s3.Options) *s3.Blobs {
 	t.Helper()
 	b, err := s3.Open(t.Context(), config)
 	if err != nil {

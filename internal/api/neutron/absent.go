@@ -1,0 +1,56 @@
+package neutron
+
+import (
+	"net/http"
+
+	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/fault"
+)
+
+// absent is a kind of thing that there is none of yet. Clients ask for its list all the same, and get the truth.
+type absent struct {
+	path, key string // of the collection
+	exception string // for one by its id
+	noun      string
+	create    osapi.Policy // who would make one; zero: nobody makes any through the API
+}
+
+var notThereYet = []absent{
+	{"routers", "routers", "RouterNotFound", "Router", osapi.Member},
+	{"floatingips", "floatingips", "FloatingIPNotFound", "Floating IP", osapi.Member},
+	{"security-groups", "security_groups", "SecurityGroupNotFound", "Security group", osapi.Member},
+	{"security-group-rules", "security_group_rules", "SecurityGroupRuleNotFound", "Security group rule", osapi.Member},
+	{"address-groups", "address_groups", "AddressGroupNotFound", "Address group", osapi.Member},
+	{"subnetpools", "subnetpools", "SubnetPoolNotFound", "Subnet pool", osapi.Member},
+	{"address-scopes", "address_scopes", "AddressScopeNotFound", "Address scope", osapi.Member},
+	{"trunks", "trunks", "TrunkNotFound", "Trunk", osapi.Member},
+	{"rbac-policies", "rbac_policies", "RbacPolicyNotFound", "RBAC policy", osapi.Member},
+	{"qos/policies", "policies", "QosPolicyNotFound", "QoS policy", osapi.Admin},
+	{"qos/rule-types", "rule_types", "HTTPNotFound", "QoS rule type", osapi.Policy{}},
+	{"agents", "agents", "AgentNotFound", "Agent", osapi.Policy{}},
+	{"availability_zones", "availability_zones", "HTTPNotFound", "Availability zone", osapi.Policy{}},
+}
+
+func (a absent) routes() []osapi.Route {
+	list, one := "/v2.0/"+a.path, "/v2.0/"+a.path+"/{id}"
+	routes := []osapi.Route{
+		{Method: http.MethodGet, Pattern: list, Policy: osapi.Reader, Handle: func(*osapi.Request) (any, error) { return object{a.key: []any{}}, nil }},
+		{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Handle: a.missing},
+	}
+	if a.create.String() == "" {
+		return routes
+	}
+	return append(routes,
+		osapi.Route{Method: http.MethodPost, Pattern: list, Policy: a.create, Status: 201, Handle: a.refuse},
+		osapi.Route{Method: http.MethodPut, Pattern: one, Policy: a.create, Handle: a.missing},
+		osapi.Route{Method: http.MethodDelete, Pattern: one, Policy: a.create, Status: 204, Handle: a.missing},
+	)
+}
+
+func (a absent) missing(r *osapi.Request) (any, error) {
+	return nil, failure(a.exception, fault.NotFound, "%s %s could not be found.", a.noun, r.Path("id"))
+}
+
+func (a absent) refuse(*osapi.Request) (any, error) {
+	return nil, fault.New(fault.Unsupported, "%s: this cloud does not have it yet. It has one network, shared by all projects.", a.noun)
+}

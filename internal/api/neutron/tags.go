@@ -1,0 +1,96 @@
+package neutron
+
+import (
+	"slices"
+
+	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/network"
+)
+
+// tagged are the tags of one kind of thing.
+type tagged struct {
+	*api
+	table network.Table
+	find  func(*osapi.Request, db.Querier) (network.Meta, error)
+}
+
+// tagged has the collections whose things have tags.
+func (a *api) tagged() map[string]tagged {
+	return map[string]tagged{
+		"networks": {a, network.NetworkTable, a.networkOf},
+		"subnets":  {a, network.SubnetTable, a.subnetOf},
+		"ports":    {a, network.PortTable, a.portOf},
+	}
+}
+
+func (t tagged) read(r *osapi.Request) ([]string, error) {
+	thing, err := t.find(r, t.db)
+	return append([]string{}, thing.Tags...), err
+}
+
+func (t tagged) list(r *osapi.Request) (any, error) {
+	tags, err := t.read(r)
+	return object{"tags": tags}, err
+}
+
+func (t tagged) check(r *osapi.Request) (any, error) {
+	tags, err := t.read(r)
+	if err == nil && !slices.Contains(tags, r.Path("tag")) {
+		err = noTag(r)
+	}
+	return nil, err
+}
+
+func noTag(r *osapi.Request) error {
+	return failure("TagNotFound", fault.NotFound, "Tag %s could not be found.", r.Path("tag"))
+}
+
+// edit replaces the tags by what f makes of them.
+func (t tagged) edit(r *osapi.Request, body any, f func(tags []string) ([]string, error)) (tags []string, err error) {
+	var before []string
+	find := func(r *osapi.Request, q db.Querier) (network.Meta, error) {
+		thing, err := t.find(r, q)
+		before = thing.Tags
+		return thing, err
+	}
+	err = t.change(r, body, find, func(tx *db.Tx) error {
+		after, err := f(slices.Clone(before))
+		if err != nil {
+			return err
+		}
+		tags, err = t.networks.Retag(r.Context(), tx, t.table, r.Path("id"), after)
+		return err
+	})
+	return tags, err
+}
+
+func (t tagged) replace(r *osapi.Request) (any, error) {
+	var body struct {
+		Tags []string `json:"tags"`
+	}
+	tags, err := t.edit(r, &body, func([]string) ([]string, error) { return body.Tags, nil })
+	return object{"tags": tags}, err
+}
+
+func (t tagged) clear(r *osapi.Request) (any, error) {
+	_, err := t.edit(r, nil, func([]string) ([]string, error) { return nil, nil })
+	return nil, err
+}
+
+func (t tagged) add(r *osapi.Request) (any, error) {
+	_, err := t.edit(r, nil, func(tags []string) ([]string, error) { return append(tags, r.Path("tag")), nil })
+	return nil, err
+}
+
+func (t tagged) remove(r *osapi.Request) (any, error) {
+	_, err := t.edit(r, nil, func(tags []string) ([]string, error) {
+		at := slices.Index(tags, r.Path("tag"))
+		if at < 0 {
+			return nil, noTag(r)
+		}
+		return slices.Delete(tags, at, at+1), nil
+	})
+	return nil, err
+}
