@@ -95,11 +95,11 @@ func TestWhichMachineIsClaimed(t *testing.T) {
 		name string
 	}{
 		{"the smallest of those that are warm", machine.Want{}, "small"},
-		{"by class", machine.Want{ResourceClass: machine.Class("gold")}, "large"},
+		{"by class", machine.Want{ResourceClass: "gold"}, "large"},
 		{"by trait", machine.Want{Traits: []string{"CUSTOM_GPU"}}, "large"},
 		{"by size", machine.Want{Capacity: machine.Capacity{VCPUs: 8}}, "large"},
 		{"not what failed before: a cold one rather than none", machine.Want{Exclude: []string{"small", "large"}}, "cold"},
-		{"no such class", machine.Want{ResourceClass: machine.Class("platinum")}, ""},
+		{"no such class", machine.Want{ResourceClass: "platinum"}, ""},
 		{"too large", machine.Want{Capacity: machine.Capacity{DiskGiB: 101}}, ""},
 	} {
 		for i, name := range c.want.Exclude {
