@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/agentapi"
 	"github.com/ingotcloud/ingot/internal/clock"
@@ -31,7 +32,7 @@ func startProcess(t *testing.T, c *instancetest.Cloud, dsn string) *process {
 	c.Check(err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := &process{db: d, stop: stop}
-	e := workflow.New(d, c.Clock, slog.New(slog.DiscardHandler), 8)
+	e := workflow.New(d, c.Clock, slog.New(slog.DiscardHandler), 1) // so that one cannot take all the work
 	c.Flows(e)
 	workflow.Register(e, c.Instances.DeployFlow().Wrap(func(_ string, _ bool, call func() error) error {
 		p.bodies.Add(1)
@@ -67,6 +68,9 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 	stop := c.Run()
 	c.Spares()
 	stop()
+	for _, computer := range c.Machines {
+		computer.Set(func(b *machinetest.Behaviour) { b.Slow = 200 * time.Millisecond })
+	}
 	first, second := startProcess(t, c, dsn), startProcess(t, c, dsn)
 	made, err := c.Instances.Create(t.Context(), instancetest.By(), instance.Spec{Name: "web", Flavor: instancetest.Flavor, Image: c.Upload(), AutoNetwork: true, Count: servers})
 	c.Check(err)
