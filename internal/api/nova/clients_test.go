@@ -162,7 +162,7 @@ func TestCLI(t *testing.T) {
 		{demo, "server reboot --hard --wait web", ""},
 		{demo, "server lock web", ""},
 		{demo, "server unlock web", ""},
-		{demo, "server event list web -f value -c Action -c Request", "create"},
+		{demo, "server event list web -f value", "create"},
 		{demo, "server event show web REQUEST", "write-image"},
 		{demo, "--os-compute-api-version 2.90 server show web -f value -c flavor", "bm.small"},
 		{demo, "limits show --absolute", "totalInstancesUsed"},
@@ -182,11 +182,8 @@ func TestCLI(t *testing.T) {
 		}
 		if strings.HasPrefix(x.command, "server event list") {
 			for _, line := range strings.Split(out, "\n") {
-				if fields := strings.Fields(line); len(fields) == 2 && strings.Contains(line, "create") {
-					request = fields[0]
-					if fields[0] == "create" {
-						request = fields[1]
-					}
+				if strings.Contains(line, " create ") {
+					request, _, _ = strings.Cut(line, " ")
 				}
 			}
 		}
