@@ -110,16 +110,16 @@ func (a *api) showFlavor(r *osapi.Request) (any, error) {
 
 type flavorBody struct {
 	Flavor struct {
-		ID          *ref        `json:"id"`
-		Name        string      `json:"name"`
-		RAM         *osapi.Int  `json:"ram"`
-		VCPUs       *osapi.Int  `json:"vcpus"`
-		Disk        *osapi.Int  `json:"disk"`
-		Swap        osapi.Int   `json:"swap"`
-		Ephemeral   osapi.Int   `json:"OS-FLV-EXT-DATA:ephemeral"`
-		RxTxFactor  json.Number `json:"rxtx_factor"`
-		Public      *osapi.Bool `json:"os-flavor-access:is_public"`
-		Description *string     `json:"description"`
+		ID          *ref            `json:"id"`
+		Name        string          `json:"name"`
+		RAM         *osapi.Int      `json:"ram"`
+		VCPUs       *osapi.Int      `json:"vcpus"`
+		Disk        *osapi.Int      `json:"disk"`
+		Swap        osapi.Int       `json:"swap"`
+		Ephemeral   osapi.Int       `json:"OS-FLV-EXT-DATA:ephemeral"`
+		RxTxFactor  json.RawMessage `json:"rxtx_factor"`
+		Public      *osapi.Bool     `json:"os-flavor-access:is_public"`
+		Description *string         `json:"description"`
 	} `json:"flavor"`
 }
 
@@ -146,8 +146,8 @@ func (a *api) createFlavor(r *osapi.Request) (any, error) {
 	if b.ID != nil && *b.ID != "auto" {
 		f.ID = string(*b.ID)
 	}
-	if b.RxTxFactor != "" {
-		factor, err := strconv.ParseFloat(string(b.RxTxFactor), 64)
+	if len(b.RxTxFactor) > 0 {
+		factor, err := strconv.ParseFloat(strings.Trim(string(b.RxTxFactor), `"`), 64) // a number, or text of one
 		if err != nil || factor <= 0 {
 			return nil, invalid("rxtx_factor", clip(string(b.RxTxFactor)), "It is a number above 0.")
 		}

@@ -143,7 +143,7 @@ var hypervisorFields = osapi.Fields{
 
 func (p pool) detail(r *osapi.Request, m *machine.Machine) object {
 	shown := hypervisorView(r, m)
-	shown["hypervisor_type"], shown["hypervisor_version"], shown["host_ip"] = "ironic", 1, "127.0.0.1"
+	shown["hypervisor_type"], shown["hypervisor_version"], shown["host_ip"] = "ironic", 1, nil
 	shown["service"] = object{"id": p.serviceID(r), "host": p.process.Host, "disabled_reason": null(m.MaintenanceReason)}
 	shown["cpu_info"], shown["uptime"] = cpuInfo(r, m), nil
 	for name, n := range p.quantities(m) {
