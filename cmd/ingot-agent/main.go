@@ -23,7 +23,7 @@ var version = "0.1"
 const memoryLimit = 40 << 20
 
 // lldpPatience is how long the first inspection waits for the switches to speak.
-const lldpPatience = 5 * time.Second
+const lldpPatience = 3 * time.Second
 
 func main() {
 	if os.Getpid() != 1 {

@@ -169,7 +169,7 @@ func (c *client) Range(ctx context.Context, image string, start, length int64) (
 	total, err := strconv.ParseInt(size, 10, 64)
 	if err != nil {
 		answer.Body.Close()
-		return nil, 0, fmt.Errorf("Content-Range %q tells no size", answer.Header.Get("Content-Range"))
+		return nil, 0, fmt.Errorf("the header Content-Range %q tells no size", answer.Header.Get("Content-Range"))
 	}
 	return answer.Body, total, nil
 }

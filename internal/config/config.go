@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
 )
 
 // Config of `ingot serve`. The comments are the reference; docs/configuration.md is made from them.
@@ -175,24 +177,35 @@ func Load(path string) (Config, error) {
 		}
 		c.PublicURL = scheme + "://" + c.Listen
 	}
-	if err := c.check(); err != nil {
-		return c, fmt.Errorf("%s: %w", orDefaults(path), err)
+	if mistakes := c.check(); len(mistakes) > 0 {
+		return c, locate(mistakes, path)
 	}
 	return c, nil
 }
 
-func orDefaults(path string) string {
-	if path == "" {
-		return "configuration"
+// mistake is a wrong value, by its key.
+type mistake struct{ key, text string }
+
+// locate says where in the file each mistake stands. A value from the environment, a flag or a default has no line.
+func locate(mistakes []mistake, path string) error {
+	var lines []error
+	file, parseErr := parser.ParseFile(path, 0)
+	for _, m := range mistakes {
+		where := m.key
+		if place, err := yaml.PathString("$." + m.key); err == nil && parseErr == nil {
+			if node, err := place.FilterFile(file); err == nil {
+				where = fmt.Sprintf("%s:%d: %s", path, node.GetToken().Position.Line, m.key)
+			}
+		}
+		lines = append(lines, fmt.Errorf("%s: %s", where, m.text))
 	}
-	return path
+	return errors.Join(lines...)
 }
 
-// check names every mistake at once, by key.
-func (c *Config) check() error {
-	var mistakes []error
+// check names every mistake at once.
+func (c *Config) check() (mistakes []mistake) {
 	wrong := func(key, format string, args ...any) {
-		mistakes = append(mistakes, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+		mistakes = append(mistakes, mistake{key, fmt.Sprintf(format, args...)})
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		wrong("listen", "it must be host:port: %v", err)
@@ -222,18 +235,24 @@ func (c *Config) check() error {
 		wrong("machines.look_every", "a second is the least")
 	}
 	quarantine := c.Machines.Address.Masked()
-	for key, addr := range map[string]netip.Addr{"machines.first": c.Machines.First, "machines.last": c.Machines.Last} {
-		if !quarantine.Contains(addr) {
-			wrong(key, "%s is not in %s", addr, quarantine)
+	inside := func(key string, addr netip.Addr, network netip.Prefix) {
+		if !network.Contains(addr) {
+			wrong(key, "%s is not in %s", addr, network)
 		}
 	}
-	for key, addr := range map[string]netip.Addr{"network.first": c.Network.First, "network.last": c.Network.Last} {
-		if !c.Network.CIDR.Contains(addr) {
-			wrong(key, "%s is not in %s", addr, c.Network.CIDR)
-		}
+	inside("machines.first", c.Machines.First, quarantine)
+	inside("machines.last", c.Machines.Last, quarantine)
+	inside("network.first", c.Network.First, c.Network.CIDR)
+	inside("network.last", c.Network.Last, c.Network.CIDR)
+	if c.Machines.First.Compare(c.Machines.Last) > 0 {
+		wrong("machines.last", "the range ends before it begins")
 	}
-	if c.Machines.First.Compare(c.Machines.Last) > 0 || c.Network.First.Compare(c.Network.Last) > 0 {
-		wrong("first", "a range must not end before it begins")
+	if c.Network.First.Compare(c.Network.Last) > 0 {
+		wrong("network.last", "the range ends before it begins")
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		wrong("log_level", "it must be debug, info, warn or error")
 	}
 	if c.Network.Gateway != "" {
 		if _, err := netip.ParseAddr(c.Network.Gateway); err != nil {
@@ -245,5 +264,5 @@ func (c *Config) check() error {
 			wrong("network.dns", "%v", err)
 		}
 	}
-	return errors.Join(mistakes...)
+	return mistakes
 }

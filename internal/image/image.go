@@ -2,7 +2,9 @@ package image
 
 import (
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ingotcloud/ingot/internal/fault"
 )
@@ -117,6 +119,10 @@ const (
 // validate checks what a tenant can set.
 func (i *Image) validate() error {
 	switch {
+	case i.Project == "":
+		return fault.New(fault.Invalid, "An image needs an owner: use a token of a project, or name one.")
+	case !storable(i.Name, i.Project):
+		return errUnstorable
 	case len([]rune(i.Name)) > maxName:
 		return fault.New(fault.Invalid, "The name is longer than %d characters.", maxName)
 	case i.DiskFormat != "" && !slices.Contains(DiskFormats, i.DiskFormat):
@@ -133,11 +139,17 @@ func (i *Image) validate() error {
 		return fault.New(fault.TooLarge, "The limit of %d properties is exceeded.", maxLabels)
 	}
 	for _, tag := range i.Tags {
+		if !storable(tag) {
+			return errUnstorable
+		}
 		if tag == "" || len([]rune(tag)) > maxName {
 			return fault.New(fault.Invalid, "A tag has between 1 and %d characters.", maxName)
 		}
 	}
 	for name, value := range i.Properties {
+		if !storable(name, value) {
+			return errUnstorable
+		}
 		if name == "" || len([]rune(name)) > maxName || len(value) > maxValue {
 			return fault.New(fault.Invalid, "The property '%.40s' has a name over %d characters or a value over %d bytes.", name, maxName, maxValue)
 		}
@@ -145,4 +157,11 @@ func (i *Image) validate() error {
 	slices.Sort(i.Tags)
 	i.Tags = slices.Compact(i.Tags)
 	return nil
+}
+
+var errUnstorable error = fault.New(fault.Invalid, "Text must be valid UTF-8 without NUL characters.")
+
+// storable says whether every engine takes the texts: PostgreSQL refuses NUL and invalid UTF-8.
+func storable(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) || strings.Contains(s, "\x00") })
 }

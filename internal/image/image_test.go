@@ -388,3 +388,37 @@ func TestQuota(t *testing.T) {
 		w.must(w.Upload(t.Context(), demo, second.ID, bytes.NewReader(random(5)), image.Expect{}))
 	})
 }
+
+// TestTextThatNoEngineTakes is about the client's mistakes that PostgreSQL reports as its own errors.
+func TestTextThatNoEngineTakes(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := w.t.Context()
+		img := w.create(demo, image.Image{})
+		for _, bad := range []string{"a\x00b", "a\xffb"} {
+			for i, made := range []image.Image{
+				{Name: bad}, {Tags: []string{bad}}, {Properties: map[string]string{bad: "x"}}, {Properties: map[string]string{"x": bad}},
+			} {
+				if _, err := w.Create(ctx, demo, made); !fault.Is(err, fault.Invalid) {
+					w.t.Errorf("create %d: %v", i, err)
+				}
+			}
+			for i, f := range []image.Filter{
+				{Names: []string{bad}}, {Tags: []string{bad}}, {Properties: map[string]string{bad: "x"}}, {Owner: bad},
+			} {
+				if _, err := w.List(ctx, demo, f, image.Page{Limit: 1}); !fault.Is(err, fault.Invalid) {
+					w.t.Errorf("list %d: %v", i, err)
+				}
+			}
+			_, err := w.Get(ctx, admin, bad)
+			w.is(err, fault.NotFound, "No image")
+			_, err = w.List(ctx, demo, image.Filter{}, image.Page{Limit: 1, Marker: bad})
+			w.is(err, fault.Invalid, "marker")
+			_, err = w.AddMember(ctx, demo, img.ID, bad)
+			w.is(err, fault.Invalid, "member")
+			_, err = w.Member(ctx, demo, img.ID, bad)
+			w.is(err, fault.NotFound, "member list")
+		}
+		_, err := w.Create(ctx, image.Caller{Admin: true}, image.Image{})
+		w.is(err, fault.Invalid, "owner")
+	})
+}

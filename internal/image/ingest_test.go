@@ -33,7 +33,7 @@ func disk() []byte {
 }
 
 // qemuImg makes an image of the disk in another format.
-func qemuImg(t *testing.T, data []byte, args ...string) []byte {
+func qemuImg(t testing.TB, data []byte, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("qemu-img"); err != nil {
 		t.Skip("qemu-img is not installed")

@@ -33,7 +33,7 @@ func scanMember(row db.Scanner) (m Member, err error) {
 func (s *Service) AddMember(ctx context.Context, c Caller, id, project string) (Member, error) {
 	m := Member{Image: id, Project: project, Status: Pending, CreatedAt: s.Clock.Now()}
 	m.UpdatedAt = m.CreatedAt
-	if project == "" || len(project) > maxName {
+	if project == "" || len(project) > maxName || !storable(project) {
 		return m, fault.New(fault.Invalid, "A member is the id of a project.")
 	}
 	err := s.DB.Tx(ctx, func(tx *db.Tx) error {
@@ -89,7 +89,7 @@ func (s *Service) member(ctx context.Context, q db.Querier, c Caller, id, projec
 	if err != nil {
 		return Member{}, err
 	}
-	if r.Visibility != Shared || (!c.owns(&r.Image) && project != c.Project) {
+	if !storable(project) || r.Visibility != Shared || (!c.owns(&r.Image) && project != c.Project) {
 		return Member{}, absent
 	}
 	m, err := scanMember(q.QueryRowContext(ctx, `SELECT `+memberColumns+` FROM image_member WHERE image = $1 AND project = $2`, id, project))

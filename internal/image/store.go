@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,6 +86,9 @@ func label(ctx context.Context, q db.Querier, r *record) error {
 }
 
 func load(ctx context.Context, q db.Querier, id string) (record, error) {
+	if !storable(id) {
+		return record{}, notFound(strconv.Quote(id))
+	}
 	r, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM image WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, notFound(id)
@@ -259,6 +263,11 @@ func list(ctx context.Context, q db.Querier, c Caller, f Filter, p Page) ([]reco
 	var where db.Where
 	if err := f.where(&where, c); err != nil {
 		return nil, err
+	}
+	for _, arg := range where.Args {
+		if text, ok := arg.(string); ok && !storable(text) {
+			return nil, errUnstorable
+		}
 	}
 	order, err := p.order()
 	if err != nil {

@@ -200,10 +200,7 @@ func (s *Service) order(ctx context.Context, m *Machine, boot *Boot) error {
 	}
 	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
 	// Continuous, not once: POST of some machines restarts by itself. The device is set back before the tenant boots.
-	override := BootOverride{Continuous: true}
-	if m.Abilities.UEFI {
-		override.Mode = ModeUEFI
-	}
+	override := BootOverride{Continuous: true, Mode: m.mode()}
 	switch boot.Method {
 	case ByMedia:
 		media, ok := bmc.(VirtualMedia)
@@ -243,7 +240,15 @@ func (s *Service) ToDisk(ctx context.Context, machine string) error {
 			return err
 		}
 	}
-	return bmc.SetBoot(ctx, BootOverride{Device: BootDisk, Continuous: true})
+	return bmc.SetBoot(ctx, BootOverride{Device: BootDisk, Continuous: true, Mode: m.mode()})
+}
+
+// mode is the firmware mode that goes with every override: IPMI takes its absence for BIOS.
+func (m *Machine) mode() BootMode {
+	if m.Abilities.UEFI {
+		return ModeUEFI
+	}
+	return ModeBIOS
 }
 
 // Hello opens the session of a boot's agent. The token is spent by the first secret that comes with it; the same

@@ -210,10 +210,15 @@ func (s *Service) SetMaintenance(ctx context.Context, ident string, on bool, rea
 		if err != nil {
 			return err
 		}
-		m.Maintenance, m.MaintenanceReason = on, reason
-		if !on {
-			m.Fault = ""
-		}
+		m.SetMaintenance(on, reason)
 		return s.save(ctx, tx, m)
 	})
+}
+
+// SetMaintenance is Service.SetMaintenance for a caller that saves the machine itself.
+func (m *Machine) SetMaintenance(on bool, reason string) {
+	m.Maintenance, m.MaintenanceReason = on, reason
+	if !on {
+		m.MaintenanceReason, m.Fault = "", ""
+	}
 }

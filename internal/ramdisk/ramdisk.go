@@ -8,19 +8,23 @@ package ramdisk
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/ramdisk/buildcache"
 	"github.com/ingotcloud/ingot/internal/ramdisk/program"
 )
 
-// format changes when the same inputs would give other files: it is part of the cache's key.
-const format = "ramdisk-1"
+//go:embed ramdisk.go initrd.go modules.go uki.go
+var recipe embed.FS
+
+// Recipe condenses how this package makes things, for the keys of what is made with it. It is the source itself, so
+// that nobody has to remember to change a version.
+func Recipe() string { return buildcache.KeyOfFS(recipe) }
 
 // defaultCmdline serves a boot that nobody patched: it shows what happens on screen and serial line.
 const defaultCmdline = "console=tty0 console=ttyS0,115200n8"
@@ -112,7 +116,7 @@ func inputs(agent string, kernel Kernel) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the EFI stub (package systemd-boot-efi): %w", err)
 	}
-	return buildcache.Key(format, agentKey, stubKey, kernel.Package, strings.Join(agentModules, " "), defaultCmdline, osRelease), nil
+	return buildcache.Key(Recipe(), agentKey, stubKey, kernel.Package), nil
 }
 
 func build(dir, agent string, kernel Kernel) error {

@@ -71,10 +71,16 @@ func appendSections(program []byte, added []section) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if int(h.endOfSections()) > len(program) {
+		return nil, errors.New("the EFI program is cut short")
+	}
 	// Pages of their own, even where the program is content with less.
 	memoryAlign := max(h.optional.SectionAlignment, 4096)
 	fileAlign := h.optional.FileAlignment
-	image := bytes.Clone(program)
+	image := bytes.Clone(program[:h.endOfSections()])
+	// Behind its sections a stub may have symbols, which nobody loads. Left in the middle they would make a hole that
+	// signers and firmware hash differently.
+	h.file.PointerToSymbolTable, h.file.NumberOfSymbols = 0, 0
 	end := h.optional.SizeOfImage
 	for _, s := range added {
 		size := uint32(len(s.data))
@@ -118,12 +124,23 @@ func readHeaders(program []byte) (*headers, error) {
 	// pe.NewFile found the signature through the pointer at 0x3c; the headers follow its four bytes.
 	h := &headers{offset: int(binary.LittleEndian.Uint32(program[0x3c:])) + 4, file: parsed.FileHeader, optional: *optional}
 	h.sections = make([]pe.SectionHeader32, h.file.NumberOfSections)
-	_, err = binary.Decode(program[h.sectionTable():], binary.LittleEndian, h.sections)
-	return h, err
+	if _, err = binary.Decode(program[h.sectionTable():], binary.LittleEndian, h.sections); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 func (h *headers) sectionTable() int {
 	return h.offset + binary.Size(h.file) + int(h.file.SizeOfOptionalHeader)
+}
+
+// endOfSections is where the last section ends in the file.
+func (h *headers) endOfSections() uint32 {
+	end := h.optional.SizeOfHeaders
+	for _, s := range h.sections {
+		end = max(end, s.PointerToRawData+s.SizeOfRawData)
+	}
+	return end
 }
 
 func (h *headers) write(program []byte) error {

@@ -65,6 +65,16 @@ func ActiveOf(ctx context.Context, q db.Querier, resource string) (*Run, error) 
 	return run, err
 }
 
+// AllActive gives the runs that hold a resource, by the resource.
+func AllActive(ctx context.Context, q db.Querier) (map[string]*Run, error) {
+	runs, err := db.List(ctx, q, scan, `SELECT `+columns+` FROM workflow_run WHERE `+active)
+	held := map[string]*Run{}
+	for _, run := range runs {
+		held[run.Resource] = run
+	}
+	return held, err
+}
+
 // Of lists the runs of a resource, newest first.
 func Of(ctx context.Context, q db.Querier, resource string) ([]*Run, error) {
 	return db.List(ctx, q, scan, `SELECT `+columns+` FROM workflow_run WHERE resource = $1 ORDER BY created_at DESC, id`, resource)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"runtime"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/agent/disk"
@@ -34,7 +33,7 @@ type Job struct {
 	Progress    func(agentapi.Progress)
 	Patience    time.Duration // without one byte from the control plane; 0: 10 min
 	Pause       time.Duration // after a first failed request, doubling; 0: 250 ms
-	Writers     int           // extents decoded and written at once; 0: 4 to 8, by the CPUs
+	Writers     int           // extents decoded and written at once, each with a buffer of its own; 0: 8
 }
 
 // Run deploys and gives what it did; the result's Disk is the caller's to name.
@@ -76,7 +75,7 @@ func (j *Job) defaults() {
 		j.Pause = firstPause
 	}
 	if j.Writers == 0 {
-		j.Writers = min(max(4, 2*runtime.NumCPU()), 8)
+		j.Writers = 8
 	}
 	if j.Progress == nil {
 		j.Progress = func(agentapi.Progress) {}

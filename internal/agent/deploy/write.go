@@ -38,9 +38,9 @@ func (j *Job) write(ctx context.Context, result *agentapi.DeployResult, count fu
 	group, ctx := errgroup.WithContext(ctx)
 	runs := make(chan []deployimage.Extent)
 	fetched := make(chan stored)
-	buffers := make(chan []byte, fetchers+2*j.Writers)
+	buffers := make(chan []byte, fetchers+j.Writers) // one in each hand
 	for range cap(buffers) {
-		buffers <- disk.Buffer(int(roundUp(maxStored, disk.Align)))
+		buffers <- disk.Buffer(int(roundUp(deployimage.ExtentSize, disk.Align)))
 	}
 	var speed speedometer
 

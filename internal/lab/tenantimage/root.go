@@ -36,7 +36,9 @@ func (b *builder) writeRoot(ctx context.Context, root string) error {
 			return err
 		}
 	}
-	// What runs from everywhere else expects these.
+	if err := os.Chmod(filepath.Join(root, "root"), 0o700); err != nil {
+		return err
+	}
 	for link, target := range map[string]string{"var/run": "/run", "var/tmp": "/tmp", "etc/mtab": "/proc/mounts"} {
 		if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
 			return err

@@ -10,6 +10,7 @@ package tenantimage
 import (
 	"bytes"
 	"context"
+	"embed"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -26,8 +27,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/ramdisk/program"
 )
 
-// format changes when the same inputs would give another image: it is part of the cache's key.
-const format = "tenantimage-1"
+//go:embed tenantimage.go root.go
+var recipe embed.FS
 
 // The disk's layout in MiB. The ESP is as small as FAT32 allows, with some room.
 const (
@@ -117,19 +118,11 @@ func (b *builder) inputs() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the EFI stub (package systemd-boot-efi): %w", err)
 	}
-	inputs := []string{format, start, stub, b.kernel.Package, cmdline, strings.Join(modules, " "), fmt.Sprint(diskMiB, espMiB)}
+	inputs := []string{ramdisk.Recipe(), buildcache.KeyOfFS(recipe), buildcache.KeyOfFS(rootfs), start, stub, b.kernel.Package}
 	for _, pkg := range b.packages {
 		inputs = append(inputs, pkg.File)
 	}
-	err = fs.WalkDir(rootfs, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(rootfs, path)
-		inputs = append(inputs, path, string(content))
-		return err
-	})
-	return buildcache.Key(inputs...), err
+	return buildcache.Key(inputs...), nil
 }
 
 func (b *builder) build(ctx context.Context, image string) error {

@@ -25,6 +25,7 @@ type Spec struct {
 	MemoryMiB     int  // 0: 8192
 	DiskGiB       int  // of each disk; 0: 100
 	Disks         int  // 0: 2
+	Deaf          bool // its operating system ignores the power button
 	ResourceClass string
 	Traits        []string
 }
@@ -97,7 +98,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 	for _, d := range c.disks() {
 		info.Disks = append(info.Disks, vbmc.Disk{Name: d.Name, Serial: d.Serial, Bus: d.Bus, Bytes: d.Size})
 	}
-	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff})
+	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff, Deaf: spec.Deaf})
 	c.BMC = machine.BMC{Username: user, Password: password}
 	if spec.IPMI {
 		server, err := vbmc.NewIPMI(c.Sim, vbmc.IPMIOptions{Username: user, Password: password, Logger: rig.log})

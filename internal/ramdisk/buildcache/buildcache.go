@@ -6,9 +6,11 @@ package buildcache
 import (
 	"context"
 	"crypto/sha256"
+	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +51,23 @@ func KeyOfFile(path string) (string, error) {
 		return "", err
 	}
 	return Key(string(content)), nil
+}
+
+// KeyOfFS is the Key of all files' names and contents. It panics when a file cannot be read, which embedded ones can.
+func KeyOfFS(files embed.FS) string {
+	var inputs []string
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := files.ReadFile(path)
+		inputs = append(inputs, path, string(content))
+		return err
+	})
+	if err != nil {
+		panic(err)
+	}
+	return Key(inputs...)
 }
 
 // Dir gives the folder root/kind/key and has build fill it first when it is not there. build gets a scratch folder

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -45,6 +46,7 @@ func Start(t *testing.T, args ...string) *VM {
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-device", "virtio-rng-pci", "-no-reboot"}, args...)...)
 	vm := &VM{t: t, cmd: cmd, exited: make(chan struct{}), news: make(chan struct{}, 1)}
 	cmd.Stdout, cmd.Stderr = vm, vm
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when the test runs into its timeout
 	if vm.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (d *driver) call(ctx context.Context, op string, f func(ctx context.Context
 			}
 			go farewell(d.client) // should it hear us after all; the caller has waited long enough
 			d.client = nil
-			if attempt == 2 || ctx.Err() != nil {
+			if attempt == 2 || end(ctx) != nil {
 				return asFault(err)
 			}
 		}
@@ -184,7 +184,7 @@ func (d *driver) handshake(ctx context.Context, suite types.CipherSuiteID) (*cli
 			return c.WithTimeout(answerPatience).WithRetry(retries), nil
 		}
 		abandon(c)
-		if !unanswered(err) || ctx.Err() != nil {
+		if !unanswered(err) || end(ctx) != nil {
 			break
 		}
 	}

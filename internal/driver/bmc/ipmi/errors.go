@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
 	"github.com/bougou/go-ipmi/pkg/types"
@@ -22,12 +23,24 @@ func unanswered(err error) bool {
 	return err != nil && !errors.As(err, &f) && strings.Contains(err.Error(), noAnswer)
 }
 
-// ended puts the context's own error into err when the context ended: the library may see a mere silence.
-func ended(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+// end is why the context is over; nil while it is not. The library reads up to the context's deadline and may be back a
+// moment before the context notices.
+func end(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ctx.Err(), err)
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// ended puts the context's end into err, where the library may have seen a mere silence.
+func ended(ctx context.Context, err error) error {
+	if why := end(ctx); err != nil && why != nil && !errors.Is(err, why) {
+		return fmt.Errorf("%w: %w", why, err)
+	}
+	return err
 }
 
 // once marks the outcome of an order that must not be given twice: silence is no reason to repeat it.

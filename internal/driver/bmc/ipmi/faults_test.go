@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,10 +157,10 @@ func TestBMCThatNeverAnswers(t *testing.T) {
 
 func TestSessionLostLogsInAnew(t *testing.T) {
 	t.Parallel()
-	resets := 0
+	var resets atomic.Int32
 	m, b := rack(t, vbmc.SimOptions{On: true, Fail: func(a vbmc.Action) error {
 		if a == vbmc.ForceRestart {
-			resets++
+			resets.Add(1)
 		}
 		return nil
 	}})
@@ -172,8 +173,8 @@ func TestSessionLostLogsInAnew(t *testing.T) {
 	must(t, b.Close()) // the BMC restarts and knows no session
 	serve(t, m, address)
 	must(t, d.SetPower(t.Context(), machine.ActionReset))
-	if resets != 1 {
-		t.Errorf("the machine was reset %d times", resets)
+	if n := resets.Load(); n != 1 {
+		t.Errorf("the machine was reset %d times", n)
 	}
 	if n := w.payloads(openSessionRequest); n != 2 {
 		t.Errorf("the driver logged in %d times, want 2", n)

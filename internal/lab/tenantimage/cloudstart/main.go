@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -18,8 +20,8 @@ func main() {
 		return
 	}
 	say("FAILED", "%v", err)
-	if os.Getpid() == 1 {
-		select {} // an init that returns panics the kernel and scrolls the reason away
+	for os.Getpid() == 1 {
+		_ = unix.Pause() // an init that returns panics the kernel, which scrolls the reason away
 	}
 	os.Exit(1)
 }

@@ -150,7 +150,7 @@ func writeResolvers(data *networkData) error {
 
 // askDHCP leaves a DHCP client running; it asks on until it is answered, and renews.
 func askDHCP(nic string) error {
-	client := exec.Command("udhcpc", "-f", "-S", "-t", "1000", "-T", "1", "-i", nic)
+	client := exec.Command("udhcpc", "-f", "-S", "-t", "1000", "-T", "1", "-s", "/etc/udhcpc/default.script", "-i", nic)
 	if err := client.Start(); err != nil {
 		return err
 	}

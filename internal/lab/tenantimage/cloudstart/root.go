@@ -29,14 +29,15 @@ func enterRoot() error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir("/root", 0o755); err != nil {
+	const root = "/sysroot"
+	if err := os.Mkdir(root, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(device, "/root", "ext4", 0, ""); err != nil {
+	if err := unix.Mount(device, root, "ext4", 0, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", device, err)
 	}
 	say("OK", "Found the root file system on %s", device)
-	return switchRoot("/root", "/sbin/init")
+	return switchRoot(root, "/sbin/init")
 }
 
 // loadModules loads what the RAM disk lists, in its order. A driver that finds no hardware is no failure.
@@ -105,7 +106,7 @@ func switchRoot(root, init string) error {
 // waitForLabel finds the block device with the label. Disks are found in the background: it looks until the patience is
 // at its end.
 func waitForLabel(label string, patience time.Duration) (string, error) {
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		devices, err := filepath.Glob("/sys/class/block/*")
 		if err != nil {
 			return "", err
