@@ -169,9 +169,19 @@ var (
 	holds = map[machine.State]string{machine.Cleaning: "clean hold", machine.Deploying: "deploy hold"}
 )
 
+// begins says in which state a flow puts a node. A node whose flow was taken and has not begun is shown there already,
+// as in Ironic: clients that wait for the state which a verb leads back to (inspect: manageable) would else be done at
+// once.
+var begins = map[string]machine.State{
+	"machine-verify": machine.Verifying, "machine-inspect": machine.Inspecting, "machine-clean": machine.Cleaning,
+}
+
 // provisionState names a node's state as the version knows it.
 func provisionState(v osapi.Microversion, n node) any {
 	state := string(n.State)
+	if n.work != nil && n.Target != "" && begins[n.work.Flow] != "" {
+		state = string(begins[n.work.Flow])
+	}
 	switch {
 	case n.work != nil && n.work.Status == workflow.IsStuck && holds[n.State] != "" && v.AtLeast(1, 85):
 		state = holds[n.State]

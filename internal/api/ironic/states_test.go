@@ -55,6 +55,35 @@ func TestFromEnrollToAvailable(t *testing.T) {
 	}
 }
 
+// A verb that was taken shows at once, also before anybody began to work: a client that waits for the state where the
+// verb ends does not take the state before it for the end.
+func TestAVerbShowsAtOnce(t *testing.T) {
+	c := boot(t, machinetest.Spec{Name: "m"})
+	c.enrol(c.Machines[0])
+	set := func(state machine.State) {
+		if _, err := c.DB.ExecContext(t.Context(), `DELETE FROM workflow_run`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.DB.ExecContext(t.Context(), `UPDATE machine SET state = $1, target = ''`, state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range []struct {
+		from        machine.State
+		verb, shown string
+	}{
+		{machine.Enroll, "manage", "verifying"}, {machine.Manageable, "manage", "verifying"}, {machine.Manageable, "inspect", "inspecting"},
+		{machine.Manageable, "provide", "cleaning"}, {machine.CleanFailed, "provide", "cleaning"}, {machine.DeployFailed, "deleted", "cleaning"},
+	} {
+		set(x.from)
+		c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": x.verb}, 202)
+		if node := c.call(Admin, "GET", "/v1/nodes/m", nil, 200).Body; node["provision_state"] != x.shown || node["target_provision_state"] == nil || node["reservation"] == nil {
+			t.Errorf("%s from %s: %v", x.verb, x.from, node["provision_state"])
+		}
+		c.call(Admin, "PUT", "/v1/nodes/m/states/provision", object{"target": x.verb}, 409)
+	}
+}
+
 // A node whose work waits for the agent says so, by the name that the version has for it; abort ends it, and the
 // history keeps why.
 func TestWaiting(t *testing.T) {
