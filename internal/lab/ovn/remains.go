@@ -1,0 +1,170 @@
+package ovn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ingotcloud/ingot/internal/netns"
+)
+
+// remains is what a lab that was killed leaves behind, in the folder's cluster.json. It is written before the things
+// themselves are made. Daemons are not in it: their pidfiles tell.
+type remains struct {
+	Run        string        `json:"run"`
+	Chassis    []ChassisSpec `json:"chassis"`
+	Namespaces []string      `json:"namespaces"`
+}
+
+func remainsFile(dir string) string { return filepath.Join(dir, "cluster.json") }
+
+// readRemains gives nil when there are none.
+func readRemains(dir string) (*remains, error) {
+	text, err := os.ReadFile(remainsFile(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	r := new(remains)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", remainsFile(dir), err)
+	}
+	return r, nil
+}
+
+// write replaces the file in one go.
+func (r *remains) write(dir string) error {
+	text, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	temp := remainsFile(dir) + ".new"
+	if err := os.WriteFile(temp, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, remainsFile(dir))
+}
+
+// takeFolder makes the folder, under its one true name, and holds it for this process.
+func (c *Cluster) takeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if c.dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return err
+	}
+	if c.lock, err = os.OpenFile(filepath.Join(c.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Flock(int(c.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		c.lock.Close()
+		return fmt.Errorf("another lab's network runs in %s", c.dir)
+	}
+	return nil
+}
+
+// takeOver decides between adopting and a fresh start: all or nothing, since daemons, interfaces and namespaces hang
+// together. From its end on a killed lab leaves a trace by which the next one knows what is this folder's.
+func (c *Cluster) takeOver(config Config) error {
+	old, err := readRemains(c.dir)
+	if err != nil {
+		return err
+	}
+	wanted := []string{c.namespace("underlay")}
+	for _, ch := range c.chassis {
+		wanted = append(wanted, ch.netns)
+	}
+	fits := old != nil && old.Run == config.Name && slices.Equal(old.Chassis, config.Chassis) && !slices.ContainsFunc(wanted, absent)
+	if fits {
+		c.left = *old
+	} else {
+		if err := sweep(c.dir); err != nil {
+			return err
+		}
+		for _, ns := range wanted {
+			if netns.Exists(ns) {
+				return fmt.Errorf("network namespace %s exists and is not this folder's: choose another run name, "+
+					"or if no lab uses it remove it with: ip netns delete %s", ns, ns)
+			}
+		}
+		c.left = remains{Run: config.Name, Chassis: config.Chassis, Namespaces: wanted}
+	}
+	for _, folder := range append([]ChassisSpec{{Name: central}}, config.Chassis...) {
+		if err := os.MkdirAll(filepath.Join(c.dir, folder.Name), 0o755); err != nil {
+			return err
+		}
+	}
+	return c.left.write(c.dir)
+}
+
+func absent(namespace string) bool { return !netns.Exists(namespace) }
+
+// record notes a namespace that is about to be made. One that is there and not this folder's is refused.
+func (c *Cluster) record(namespace string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Contains(c.left.Namespaces, namespace) {
+		return nil
+	}
+	if netns.Exists(namespace) {
+		return fmt.Errorf("network namespace %s exists and is not this folder's", namespace)
+	}
+	c.left.Namespaces = append(c.left.Namespaces, namespace)
+	return c.left.write(c.dir)
+}
+
+// sweep ends the daemons of a folder and removes the namespaces that it names and every file but the northbound database
+// and the logs. In a folder without remains it does nothing.
+func sweep(dir string) error {
+	left, err := readRemains(dir)
+	if err != nil || left == nil {
+		return err
+	}
+	pidfiles, err := filepath.Glob(filepath.Join(dir, "*", "*.pid"))
+	if err != nil {
+		return err
+	}
+	var pids []int
+	for _, file := range pidfiles {
+		pid, err := lockHolder(file)
+		if err != nil {
+			return err
+		}
+		if pid != 0 {
+			pids = append(pids, pid)
+		}
+	}
+	if err := end(pids...); err != nil {
+		return err
+	}
+	for _, ns := range left.Namespaces {
+		if err := netns.Delete(ns); err != nil {
+			return err
+		}
+	}
+	for _, folder := range append([]ChassisSpec{{Name: central}}, left.Chassis...) {
+		files, err := filepath.Glob(filepath.Join(dir, folder.Name, "*"))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if name := filepath.Base(file); name == "nb.db" || filepath.Ext(name) == ".log" {
+				continue
+			}
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	return os.Remove(remainsFile(dir))
+}
