@@ -52,21 +52,21 @@ func (c *Cluster) startNorthd(ctx context.Context) error {
 }
 
 // database is an ovsdb-server with one database, created when it is not there, on the socket <base>.sock.
-func (c *Cluster) database(ctx context.Context, name, folder, base, schema string) (*daemon, error) {
-	file := filepath.Join(c.dir, folder, base+".db")
+func (c *Cluster) database(ctx context.Context, name, part, base, schema string) (*daemon, error) {
+	file := filepath.Join(c.dir, part, base+".db")
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
 		// Made under another name first: a lab killed here leaves no half of a database.
 		if err := os.Remove(file + ".new"); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
-		if _, err := c.run(ctx, "", "ovsdb-tool", "create", file+".new", c.software.schema(schema)); err != nil {
+		if _, err := c.run(ctx, central, "ovsdb-tool", "create", file+".new", c.software.schema(schema)); err != nil {
 			return nil, err
 		}
 		if err := os.Rename(file+".new", file); err != nil {
 			return nil, err
 		}
 	}
-	return c.daemon(name, folder, base, "ovsdb-server", "--remote=punix:"+filepath.Join(c.dir, folder, base+".sock"), file)
+	return c.daemon(name, part, base, "ovsdb-server", "--remote=punix:"+filepath.Join(c.dir, part, base+".sock"), file)
 }
 
 // Sync returns when everything that is in the northbound database now works on every chassis that is not powered off,
@@ -104,8 +104,11 @@ func (c *Cluster) retryable(ctx context.Context, err error) error {
 	return nil
 }
 
-// reached says whether every powered chassis has made the configuration of that number its own.
+// reached says whether every powered chassis has made the configuration of that number its own, and all daemons live.
 func (c *Cluster) reached(ctx context.Context, config int64) (bool, error) {
+	if !c.allUp() {
+		return false, nil
+	}
 	var rows []struct {
 		Name   string `json:"name"`
 		Config int64  `json:"nb_cfg"`
@@ -149,7 +152,7 @@ func (c *Cluster) query(ctx context.Context, endpoint string, rows any, operatio
 	if err != nil {
 		return err
 	}
-	out, err := c.run(ctx, "", "ovsdb-client", "--timeout=5", "transact", endpoint, string(text))
+	out, err := c.run(ctx, central, "ovsdb-client", "--timeout=5", "transact", endpoint, string(text))
 	if err != nil {
 		return err
 	}
@@ -168,9 +171,9 @@ func (c *Cluster) query(ctx context.Context, endpoint string, rows any, operatio
 	return json.Unmarshal(results[len(results)-1].Rows, rows)
 }
 
-// run runs a program of the packages to its end; chassis is whose Open vSwitch it speaks to, "" for none.
-func (c *Cluster) run(ctx context.Context, chassis, program string, args ...string) (string, error) {
-	cmd, err := c.Command(ctx, chassis, program, args...)
+// run runs a program of the packages to its end; part is whose folder it works in.
+func (c *Cluster) run(ctx context.Context, part, program string, args ...string) (string, error) {
+	cmd, err := c.command(ctx, part, program, args...)
 	if err != nil {
 		return "", err
 	}
@@ -187,22 +190,25 @@ func (c *Cluster) run(ctx context.Context, chassis, program string, args ...stri
 // the databases; chassis is whose Open vSwitch it is about, "" for none. The tools of OVN read whole databases at each
 // call: they are for tests and for people.
 func (c *Cluster) Command(ctx context.Context, chassis, program string, args ...string) (*exec.Cmd, error) {
+	if chassis == "" {
+		return c.command(ctx, central, program, args...)
+	}
+	return c.command(ctx, chassisPart(chassis), program, args...)
+}
+
+func (c *Cluster) command(ctx context.Context, part, program string, args ...string) (*exec.Cmd, error) {
 	argv, err := c.software.root.Command(program)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, argv[0], append(argv[1:], args...)...)
-	folder := central
-	if chassis != "" {
-		folder = chassis
-	}
-	cmd.Env = c.environment(folder)
+	cmd.Env = c.environment(part)
 	return cmd, nil
 }
 
 // environment keeps the programs away from the host's own folders.
-func (c *Cluster) environment(folder string) []string {
-	dir := filepath.Join(c.dir, folder)
+func (c *Cluster) environment(part string) []string {
+	dir := filepath.Join(c.dir, part)
 	env := append(os.Environ(), "LC_ALL=C", "OVN_NB_DB="+c.NB(), "OVN_SB_DB="+c.SB(),
 		"OVS_PKGDATADIR="+c.software.root.Path("usr/share/openvswitch"), "OVN_PKGDATADIR="+c.software.root.Path("usr/share/ovn"))
 	for _, kind := range []string{"RUN", "LOG", "DB", "SYSCONF"} {

@@ -26,98 +26,56 @@ const PhysicalNetwork = "external"
 // chassis is one place where machines are plugged in.
 type chassis struct {
 	ChassisSpec
-	index   int
-	netns   string
-	cluster *Cluster
-	off     atomic.Bool
-
-	vswitchd *daemon
-	daemons  []*daemon
+	vswitch
+	index int
+	off   atomic.Bool
 }
+
+// chassisPart is what the namespace and the folder of a chassis are called.
+func chassisPart(name string) string { return "chassis-" + name }
 
 // raise ensures the namespace and the cable to the underlay.
 func (ch *chassis) raise() error {
 	if err := raiseNamespace(ch.netns, tunnelsOnly); err != nil {
 		return err
 	}
-	near := plugEnd{ch.cluster.namespace("underlay"), fmt.Sprintf("chassis%d", ch.index)}
-	return raiseCable(near, plugEnd{ch.netns, "nic"}, "underlay", underlayMTU)
+	near := plugEnd{ch.cluster.namespace(underlay), fmt.Sprintf("chassis%d", ch.index)}
+	return raiseCable(near, plugEnd{ch.netns, "nic"}, underlay, underlayMTU)
 }
 
 // start brings the daemons up. OVN's controller must be born in the chassis' namespace, as vswitchd must.
 func (ch *chassis) start(ctx context.Context) error {
-	c := ch.cluster
-	db, err := c.database(ctx, ch.Name+"/db", ch.Name, "db", "openvswitch/vswitch")
-	if err != nil {
+	if err := ch.vswitch.start(ctx, ch.configuration(), ch.addressUnderlay); err != nil {
 		return err
 	}
-	if err := ch.keep(ctx, db); err != nil {
-		return err
-	}
-	if err := ch.configure(ctx); err != nil {
-		return err
-	}
-	endpoint := "unix:" + filepath.Join(c.dir, ch.Name, "db.sock")
-	if ch.vswitchd, err = c.daemon(ch.Name+"/vswitchd", ch.Name, "vswitchd", "ovs-vswitchd", endpoint); err != nil {
-		return err
-	}
-	ch.vswitchd.ready = ch.addressUnderlay
-	if err := ch.keep(ctx, ch.vswitchd); err != nil {
-		return err
-	}
-	controller, err := c.daemon(ch.Name+"/controller", ch.Name, "controller", "ovn-controller", endpoint)
+	controller, err := ch.cluster.daemon(ch.Name+"/controller", ch.part, "controller", "ovn-controller", ch.endpoint())
 	if err != nil {
 		return err
 	}
 	return ch.keep(ctx, controller)
 }
 
-func (ch *chassis) keep(ctx context.Context, d *daemon) error {
-	d.netns = ch.netns
-	ch.daemons = append(ch.daemons, d)
-	return ch.cluster.keep(ctx, d)
-}
-
-// configure says in one transaction what this chassis is. vswitchd need not run yet.
-func (ch *chassis) configure(ctx context.Context) error {
-	datapath := ch.cluster.software.datapath()
-	args := []string{
-		"--no-wait", "init",
-		"--", "set", "Open_vSwitch", ".",
-		"external_ids:system-id=" + ch.Name,
-		"external_ids:hostname=" + ch.Name,
-		`external_ids:ovn-remote="` + ch.cluster.SB() + `"`,
+// configuration says in one transaction what this chassis is.
+func (ch *chassis) configuration() []string {
+	args := append(ch.options(),
+		"external_ids:system-id="+ch.Name,
+		"external_ids:hostname="+ch.Name,
+		`external_ids:ovn-remote="`+ch.cluster.SB()+`"`,
 		"external_ids:ovn-encap-type=geneve",
-		"external_ids:ovn-encap-ip=" + underlayAddress(ch.index).Addr().String(),
-		"external_ids:ovn-bridge-datapath-type=" + datapath,
+		"external_ids:ovn-encap-ip="+underlayAddress(ch.index).Addr().String(),
+		"external_ids:ovn-bridge-datapath-type="+ch.cluster.software.datapath(),
 		"external_ids:ovn-monitor-all=true", // a small network: less work than choosing
-	}
-	if !ch.cluster.software.kernel {
-		// Ten times the throughput; read when vswitchd starts.
-		args = append(args, "other_config:userspace-tso-enable=true")
-	}
-	bridges := []string{bridgeIntegration, bridgeUnderlay}
+	)
 	if ch.Gateway {
 		args = append(args,
 			"external_ids:ovn-cms-options=enable-chassis-as-gw",
 			"external_ids:ovn-bridge-mappings="+PhysicalNetwork+":"+bridgeExternal)
-		bridges = append(bridges, bridgeExternal)
+		args = append(args, ch.addBridge(bridgeExternal)...)
 	}
-	for _, bridge := range bridges {
-		args = append(args, "--", "--may-exist", "add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type="+datapath)
-	}
-	args = append(args,
-		// Without a controller it forwards nothing, instead of everything.
-		"--", "set", "Bridge", bridgeIntegration, "fail_mode=secure", "other_config:disable-in-band=true",
-		"--", "--may-exist", "add-port", bridgeUnderlay, "nic")
-	_, err := ch.vsctl(ctx, args...)
-	return err
-}
-
-func (ch *chassis) vsctl(ctx context.Context, args ...string) (string, error) {
-	// Without a timeout it waits for ever for a vswitchd that is down.
-	all := append([]string{"--timeout=20", "--db=unix:" + filepath.Join(ch.cluster.dir, ch.Name, "db.sock")}, args...)
-	return ch.cluster.run(ctx, ch.Name, "ovs-vsctl", all...)
+	// Without a controller it forwards nothing, instead of everything.
+	args = append(args, ch.addBridge(bridgeIntegration, "fail_mode=secure", "other_config:disable-in-band=true")...)
+	args = append(args, ch.addBridge(bridgeUnderlay)...)
+	return append(args, "--", "--may-exist", "add-port", bridgeUnderlay, "nic")
 }
 
 // addressUnderlay gives the tunnels' address to the underlay bridge's own interface, which vswitchd makes when it starts
@@ -147,8 +105,8 @@ func (ch *chassis) hasFlows(ctx context.Context) bool {
 	if ch.vswitchd.pid.Load() == 0 {
 		return false
 	}
-	management := "unix:" + filepath.Join(ch.cluster.dir, ch.Name, bridgeIntegration+".mgmt")
-	out, err := ch.cluster.run(ctx, ch.Name, "ovs-ofctl", "--timeout=5", "-O", "OpenFlow15", "dump-aggregate", management)
+	management := "unix:" + filepath.Join(ch.cluster.dir, ch.part, bridgeIntegration+".mgmt")
+	out, err := ch.cluster.run(ctx, ch.part, "ovs-ofctl", "--timeout=5", "-O", "OpenFlow15", "dump-aggregate", management)
 	if err != nil {
 		return false // it is being started again
 	}

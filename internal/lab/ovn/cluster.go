@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type Cluster struct {
 	mu      sync.Mutex // of what follows
 	left    remains
 	daemons []*daemon
+	tors    map[string]*ToR
 
 	lock     *os.File
 	watching context.Context // ends when nothing is started again any more; the daemons go on
@@ -65,7 +67,7 @@ func Start(ctx context.Context, config Config) (cluster *Cluster, err error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{name: config.Name, log: config.Logger}
+	c := &Cluster{name: config.Name, log: config.Logger, tors: map[string]*ToR{}}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
@@ -82,7 +84,7 @@ func Start(ctx context.Context, config Config) (cluster *Cluster, err error) {
 		}
 	}()
 	for i, spec := range config.Chassis {
-		ch := &chassis{ChassisSpec: spec, index: i, netns: c.namespace("chassis-" + spec.Name), cluster: c}
+		ch := &chassis{ChassisSpec: spec, vswitch: c.newVswitch(spec.Name, chassisPart(spec.Name)), index: i}
 		c.chassis = append(c.chassis, ch)
 	}
 	if err := c.takeOver(config); err != nil {
@@ -105,13 +107,13 @@ func (config *Config) check() error {
 	if len(config.Chassis) == 0 {
 		return errors.New("a network has at least one chassis")
 	}
-	seen := map[string]bool{central: true} // a folder's name that is taken
+	seen := map[string]bool{}
 	for _, ch := range config.Chassis {
 		if !nameAllowed.MatchString(ch.Name) || seen[ch.Name] {
-			return fmt.Errorf("a chassis' name is its own, not %q, and %s: %q is not", central, nameRule, ch.Name)
+			return fmt.Errorf("a chassis' name is its own and %s: %q is not", nameRule, ch.Name)
 		}
 		seen[ch.Name] = true
-		path := filepath.Join(config.Dir, ch.Name, longestSocket)
+		path := filepath.Join(config.Dir, chassisPart(ch.Name), longestSocket)
 		if path, err := filepath.Abs(path); err != nil || len(path) > 107 {
 			return errors.Join(err, fmt.Errorf("the folder's name is too long by %d bytes for the socket %s in it", len(path)-107, path))
 		}
@@ -128,11 +130,11 @@ func (config *Config) check() error {
 
 // raise ensures everything, from the namespaces up.
 func (c *Cluster) raise(ctx context.Context) error {
-	if err := raiseNamespace(c.namespace("underlay"), silence); err != nil {
+	if err := raiseNamespace(c.namespace(underlay), ""); err != nil {
 		return err
 	}
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "underlay", MTU: underlayMTU}}
-	if err := raiseBridge(c.namespace("underlay"), bridge); err != nil {
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: underlay, MTU: underlayMTU}}
+	if err := raiseBridge(c.namespace(underlay), bridge); err != nil {
 		return err
 	}
 	for _, ch := range c.chassis {
@@ -215,13 +217,13 @@ func interfaceName(name string) string {
 	return fmt.Sprintf("%s%08x", name[:7], crc32.ChecksumIEEE([]byte(name)))
 }
 
-// daemon prepares one that lives in a folder of the cluster; its files there start with base.
-func (c *Cluster) daemon(name, folder, base, program string, args ...string) (*daemon, error) {
+// daemon prepares one that has its files in a part's folder; their names start with base.
+func (c *Cluster) daemon(name, part, base, program string, args ...string) (*daemon, error) {
 	argv, err := c.software.root.Command(program)
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{name: name, dir: filepath.Join(c.dir, folder), base: base, env: c.environment(folder), log: c.log}
+	d := &daemon{name: name, dir: filepath.Join(c.dir, part), base: base, env: c.environment(part), log: c.log}
 	d.argv = append(argv, "--pidfile="+d.file(".pid"), "--unixctl="+d.file(".ctl"), "--log-file="+d.file(".log"), "-vconsole:off")
 	d.argv = append(d.argv, args...)
 	return d, nil
@@ -260,13 +262,21 @@ func (c *Cluster) Daemons() []Daemon {
 // Kill kills a daemon (SIGKILL). It is started again at once; Sync waits for it.
 func (c *Cluster) Kill(ctx context.Context, name string) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, d := range c.daemons {
+	daemons := c.daemons // only ever added to
+	c.mu.Unlock()
+	for _, d := range daemons {
 		if d.name == name {
 			return d.kill(ctx)
 		}
 	}
 	return fmt.Errorf("there is no daemon %q", name)
+}
+
+// allUp says whether every daemon that is meant to runs.
+func (c *Cluster) allUp() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !slices.ContainsFunc(c.daemons, func(d *daemon) bool { return d.pid.Load() == 0 && !d.held.Load() })
 }
 
 // generation changes whenever a daemon is started again.

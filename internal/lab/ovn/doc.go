@@ -1,11 +1,13 @@
 // Package ovn starts an OVN of a run's own and takes it down again: the databases, northd and any number of chassis,
 // each in a network namespace with Open vSwitch in it, joined by an underlay that carries Geneve.
 //
-//	cluster.go    Start, Close, and what a run leaves in its folder for the next one to adopt or to sweep
+//	cluster.go    Start, Close and the watching
+//	remains.go    what a run leaves in its folder for the next one to adopt or to sweep
 //	software.go   which programs: the host's where they are sound, else those of a Debian root
 //	daemon.go     one daemon: started or adopted, watched, started again when it dies
 //	central.go    the databases and northd; Sync
-//	chassis.go    a chassis: its bridges and daemons
+//	vswitch.go    an Open vSwitch in a namespace
+//	chassis.go    a chassis: its bridges, and OVN's controller
 //	underlay.go   namespaces and the cables between them
 //	firewall.go   why no tenant's frame reaches a chassis
 //	plug.go       interfaces on the integration bridge

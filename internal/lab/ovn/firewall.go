@@ -11,7 +11,7 @@ import (
 // answer for every address of its own, past all of OVN's rules. So the namespaces that such interfaces are in have next to
 // no address, and these rules drop everything before the kernel looks at it.
 
-// silence is for namespaces that only switch.
+// silence is for a namespace with a plain switch.
 const silence = `
 	table inet ingot
 	delete table inet ingot

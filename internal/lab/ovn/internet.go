@@ -20,8 +20,9 @@ type Internet struct{ Namespace string }
 // network with the network's length. Routers reach it through a localnet port of the PhysicalNetwork.
 func (c *Cluster) Internet(ctx context.Context, addresses ...netip.Prefix) (*Internet, error) {
 	const bridge = "internet"
-	i := &Internet{Namespace: c.namespace("inet")}
-	if err := c.record(i.Namespace); err != nil {
+	const part = "inet"
+	i := &Internet{Namespace: c.namespace(part)}
+	if err := c.claim(part); err != nil {
 		return nil, err
 	}
 	if !netns.Exists(i.Namespace) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 
@@ -51,50 +50,8 @@ func (c *Cluster) Plug(ctx context.Context, chassis, ifname, ifaceID string) err
 	if err != nil {
 		return err
 	}
-	if err := ch.plug(ctx, bridgeIntegration, ifname, "external_ids:iface-id="+strconv.Quote(ifaceID)); err != nil {
+	if err := ch.plug(ctx, bridgeIntegration, ifname, "--", "set", "Interface", ifname, "external_ids:iface-id="+strconv.Quote(ifaceID)); err != nil {
 		return fmt.Errorf("plug %s into chassis %s: %w", ifname, chassis, err)
-	}
-	return nil
-}
-
-// plug adds an interface that exists to a bridge, with settings for its row.
-func (ch *chassis) plug(ctx context.Context, bridge, ifname string, settings ...string) error {
-	index := 0
-	err := netns.Do(ch.netns, func() error {
-		link, err := netlink.LinkByName(ifname)
-		if err != nil {
-			return err
-		}
-		index = link.Attrs().Index
-		return netlink.LinkSetUp(link)
-	})
-	if err != nil {
-		return err
-	}
-	// vswitchd goes on with an interface that was deleted; its namesake must be added in a transaction after the one that
-	// forgets it.
-	known, err := ch.vsctl(ctx, "--if-exists", "get", "Interface", ifname, "ifindex")
-	if err != nil {
-		return err
-	}
-	if known != "" && known != strconv.Itoa(index) {
-		if _, err := ch.vsctl(ctx, "--if-exists", "del-port", ifname); err != nil {
-			return err
-		}
-	}
-	args := []string{"--may-exist", "add-port", bridge, ifname}
-	if len(settings) > 0 {
-		args = append(append(args, "--", "set", "Interface", ifname), settings...)
-	}
-	if _, err := ch.vsctl(ctx, args...); err != nil {
-		return err
-	}
-	failure, err := ch.vsctl(ctx, "get", "Interface", ifname, "error") // a wrong interface is no failed transaction
-	if err != nil {
-		return err
-	}
-	if failure != "[]" {
-		return fmt.Errorf("vswitchd: %s", strings.Trim(failure, `"`))
 	}
 	return nil
 }

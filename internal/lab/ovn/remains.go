@@ -16,10 +16,13 @@ import (
 // remains is what a lab that was killed leaves behind, in the folder's cluster.json. It is written before the things
 // themselves are made. Daemons are not in it: their pidfiles tell.
 type remains struct {
-	Run        string        `json:"run"`
-	Chassis    []ChassisSpec `json:"chassis"`
-	Namespaces []string      `json:"namespaces"`
+	Run     string        `json:"run"`
+	Chassis []ChassisSpec `json:"chassis"`
+	Parts   []string      `json:"parts"` // what folders are called, and namespaces end with
 }
+
+// namespace of a part, if it has one.
+func (r *remains) namespace(part string) string { return "ingot-" + r.Run + "-" + part }
 
 func remainsFile(dir string) string { return filepath.Join(dir, "cluster.json") }
 
@@ -80,47 +83,45 @@ func (c *Cluster) takeOver(config Config) error {
 	if err != nil {
 		return err
 	}
-	wanted := []string{c.namespace("underlay")}
+	wanted := []string{central, underlay}
 	for _, ch := range c.chassis {
-		wanted = append(wanted, ch.netns)
+		wanted = append(wanted, ch.part)
 	}
-	fits := old != nil && old.Run == config.Name && slices.Equal(old.Chassis, config.Chassis) && !slices.ContainsFunc(wanted, absent)
+	stands := func(part string) bool { return part == central || netns.Exists(c.namespace(part)) }
+	fits := old != nil && old.Run == config.Name && slices.Equal(old.Chassis, config.Chassis)
+	for _, part := range wanted {
+		fits = fits && stands(part)
+	}
 	if fits {
 		c.left = *old
-	} else {
-		if err := sweep(c.dir); err != nil {
-			return err
-		}
-		for _, ns := range wanted {
-			if netns.Exists(ns) {
-				return fmt.Errorf("network namespace %s exists and is not this folder's: choose another run name, "+
-					"or if no lab uses it remove it with: ip netns delete %s", ns, ns)
-			}
-		}
-		c.left = remains{Run: config.Name, Chassis: config.Chassis, Namespaces: wanted}
+	} else if err := sweep(c.dir); err != nil {
+		return err
 	}
-	for _, folder := range append([]ChassisSpec{{Name: central}}, config.Chassis...) {
-		if err := os.MkdirAll(filepath.Join(c.dir, folder.Name), 0o755); err != nil {
+	c.left.Run, c.left.Chassis = config.Name, config.Chassis
+	for _, part := range wanted {
+		if err := c.claim(part); err != nil {
 			return err
 		}
 	}
-	return c.left.write(c.dir)
+	return nil
 }
 
-func absent(namespace string) bool { return !netns.Exists(namespace) }
-
-// record notes a namespace that is about to be made. One that is there and not this folder's is refused.
-func (c *Cluster) record(namespace string) error {
+// claim notes a part that is about to be made, and makes its folder. A namespace that is there and is not this folder's
+// is refused.
+func (c *Cluster) claim(part string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if slices.Contains(c.left.Namespaces, namespace) {
-		return nil
+	if !slices.Contains(c.left.Parts, part) {
+		if ns := c.namespace(part); netns.Exists(ns) {
+			return fmt.Errorf("network namespace %s exists and is not this folder's: choose another run name, "+
+				"or if no lab uses it remove it with: ip netns delete %s", ns, ns)
+		}
+		c.left.Parts = append(c.left.Parts, part)
+		if err := c.left.write(c.dir); err != nil {
+			return err
+		}
 	}
-	if netns.Exists(namespace) {
-		return fmt.Errorf("network namespace %s exists and is not this folder's", namespace)
-	}
-	c.left.Namespaces = append(c.left.Namespaces, namespace)
-	return c.left.write(c.dir)
+	return os.MkdirAll(filepath.Join(c.dir, part), 0o755)
 }
 
 // sweep ends the daemons of a folder and removes the namespaces that it names and every file but the northbound database
@@ -147,13 +148,11 @@ func sweep(dir string) error {
 	if err := end(pids...); err != nil {
 		return err
 	}
-	for _, ns := range left.Namespaces {
-		if err := netns.Delete(ns); err != nil {
+	for _, part := range left.Parts {
+		if err := netns.Delete(left.namespace(part)); err != nil {
 			return err
 		}
-	}
-	for _, folder := range append([]ChassisSpec{{Name: central}}, left.Chassis...) {
-		files, err := filepath.Glob(filepath.Join(dir, folder.Name, "*"))
+		files, err := filepath.Glob(filepath.Join(dir, part, "*"))
 		if err != nil {
 			return err
 		}

@@ -3,123 +3,109 @@ package ovn
 import (
 	"context"
 	"fmt"
-
-	"github.com/vishvananda/netlink"
-
-	"github.com/ingotcloud/ingot/internal/netns"
+	"strconv"
 )
 
 // ToR is a plain VLAN switch at the top of a rack: every server port has a VLAN of its own, and the uplinks are trunked
-// into chassis. It is a Linux bridge in a namespace of its own.
+// into chassis. It learns addresses and knows nothing of OVN.
 type ToR struct {
 	Namespace string // the servers' taps are opened here
 
 	name    string
-	cluster *Cluster
+	vswitch vswitch
 	uplinks map[string]string // by chassis: the switch's interface
 }
 
-const torBridge = "switch"
+const (
+	torBridge = "switch"
+	// noVLAN is a VLAN that no port is in: an empty list would trunk all of them.
+	noVLAN = "4095"
+)
 
-// ToR ensures a switch. Its uplinks and ports are what is called for after each Start.
-func (c *Cluster) ToR(name string) (*ToR, error) {
+// ToR ensures a switch; one goroutine at a time may. Its uplinks and ports are what is called for after each Start.
+func (c *Cluster) ToR(ctx context.Context, name string) (*ToR, error) {
 	if !nameAllowed.MatchString(name) {
 		return nil, fmt.Errorf("a switch's name is %s, not %q", nameRule, name)
 	}
-	t := &ToR{Namespace: c.namespace("tor-" + name), name: name, cluster: c, uplinks: map[string]string{}}
-	if err := c.record(t.Namespace); err != nil {
+	c.mu.Lock()
+	t := c.tors[name]
+	c.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	part := "tor-" + name
+	t = &ToR{name: name, vswitch: c.newVswitch(part, part), Namespace: c.namespace(part), uplinks: map[string]string{}}
+	if err := c.claim(part); err != nil {
 		return nil, err
 	}
 	if err := raiseNamespace(t.Namespace, silence); err != nil {
 		return nil, err
 	}
-	filtering := true
-	none := uint16(0) // a port without a VLAN carries nothing
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: torBridge}, VlanFiltering: &filtering, VlanDefaultPVID: &none}
-	return t, raiseBridge(t.Namespace, bridge)
+	if err := t.vswitch.start(ctx, append(t.vswitch.options(), t.vswitch.addBridge(torBridge)...), nil); err != nil {
+		return nil, fmt.Errorf("switch %s: %w", name, err)
+	}
+	c.mu.Lock()
+	c.tors[name] = t
+	c.mu.Unlock()
+	return t, nil
 }
 
 // Uplink ensures the trunk into a chassis, which is the logical parent port ifaceID there. Each chassis needs a parent
 // port of its own: one that is claimed by two breaks replies.
 func (t *ToR) Uplink(ctx context.Context, chassis, ifaceID string) error {
-	ch, err := t.cluster.find(chassis)
+	c := t.vswitch.cluster
+	ch, err := c.find(chassis)
 	if err != nil {
 		return err
 	}
 	near := plugEnd{t.Namespace, fmt.Sprintf("uplink%d", ch.index)}
 	far := plugEnd{ch.netns, interfaceName("tor-" + t.name)}
-	if err := raiseCable(near, far, torBridge, 0); err != nil {
+	if err := raiseCable(near, far, "", 0); err != nil {
 		return err
 	}
+	err = t.vswitch.plug(ctx, torBridge, near.name, "--", "set", "Port", near.name, "vlan_mode=trunk",
+		"--", "add", "Port", near.name, "trunks", noVLAN)
+	if err != nil {
+		return fmt.Errorf("uplink of switch %s: %w", t.name, err)
+	}
 	t.uplinks[chassis] = near.name
-	return t.cluster.Plug(ctx, chassis, far.name, ifaceID)
+	return c.Plug(ctx, chassis, far.name, ifaceID)
 }
 
-// Port ensures a tap for a server in the switch's namespace, alone in its VLAN (1 to 4094), and that the VLAN goes up to
-// that chassis and to no other, where the child port with that tag is bound.
-func (t *ToR) Port(ifname string, vlan uint16, chassis string) error {
-	if vlan < 1 || vlan > 4094 {
-		return fmt.Errorf("a VLAN is 1 to 4094, not %d", vlan)
-	}
-	if _, ok := t.uplinks[chassis]; !ok {
-		return fmt.Errorf("switch %s has no uplink to chassis %q", t.name, chassis)
-	}
+// PortTap ensures a tap for a server in the switch's namespace and attaches it.
+func (t *ToR) PortTap(ctx context.Context, ifname string, vlan uint16, chassis string) error {
 	if err := raiseTap(t.Namespace, ifname, fmt.Sprintf("vlan %d", vlan)); err != nil {
 		return err
 	}
-	return t.Attach(ifname, vlan, chassis)
+	return t.Port(ctx, ifname, vlan, chassis)
 }
 
-// Attach is Port for an interface that is in the switch's namespace already.
-func (t *ToR) Attach(ifname string, vlan uint16, chassis string) error {
-	err := netns.Do(t.Namespace, func() error {
-		link, err := netlink.LinkByName(ifname)
-		if err != nil {
-			return err
-		}
-		bridge, err := netlink.LinkByName(torBridge)
-		if err != nil {
-			return err
-		}
-		if err := netlink.LinkSetMaster(link, bridge); err != nil {
-			return err
-		}
-		members, err := netlink.BridgeVlanList()
-		if err != nil {
-			return err
-		}
-		for _, member := range members[int32(link.Attrs().Index)] {
-			if member.Vid != vlan {
-				if err := netlink.BridgeVlanDel(link, member.Vid, false, false, false, false); err != nil {
-					return err
-				}
-			}
-		}
-		if err := netlink.BridgeVlanAdd(link, vlan, true, true, false, false); err != nil {
-			return err
-		}
-		for to, name := range t.uplinks {
-			uplink, err := netlink.LinkByName(name)
-			if err != nil {
-				return err
-			}
-			carries := false
-			for _, member := range members[int32(uplink.Attrs().Index)] {
-				carries = carries || member.Vid == vlan
-			}
-			switch {
-			case to == chassis && !carries:
-				err = netlink.BridgeVlanAdd(uplink, vlan, false, false, false, false)
-			case to != chassis && carries:
-				err = netlink.BridgeVlanDel(uplink, vlan, false, false, false, false)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return netlink.LinkSetUp(link)
-	})
+// Port ensures that an interface of the switch's namespace is alone in its VLAN (1 to 4094), and that the VLAN goes up to
+// that chassis, where the child port with that tag is bound, and to no other. All of it changes at once.
+func (t *ToR) Port(ctx context.Context, ifname string, vlan uint16, chassis string) error {
+	if vlan < 1 || vlan > 4094 {
+		return fmt.Errorf("a VLAN is 1 to 4094, not %d", vlan)
+	}
+	if t.uplinks[chassis] == "" {
+		return fmt.Errorf("switch %s has no uplink to chassis %q", t.name, chassis)
+	}
+	tag := strconv.Itoa(int(vlan))
+	settings := []string{"--", "set", "Port", ifname, "vlan_mode=access", "tag=" + tag}
+	old, err := t.vswitch.vsctl(ctx, "--if-exists", "get", "Port", ifname, "tag")
 	if err != nil {
+		return fmt.Errorf("port %s of switch %s: %w", ifname, t.name, err)
+	}
+	for to, uplink := range t.uplinks {
+		if old != "" && old != "[]" && old != tag {
+			settings = append(settings, "--", "remove", "Port", uplink, "trunks", old)
+		}
+		change := "remove"
+		if to == chassis {
+			change = "add"
+		}
+		settings = append(settings, "--", change, "Port", uplink, "trunks", tag)
+	}
+	if err := t.vswitch.plug(ctx, torBridge, ifname, settings...); err != nil {
 		return fmt.Errorf("port %s of switch %s: %w", ifname, t.name, err)
 	}
 	return nil

@@ -13,6 +13,10 @@ import (
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
+// underlay is the namespace's part and the bridge in it. It has no rules: nothing there has an address, and machines'
+// frames come by only inside of tunnels.
+const underlay = "underlay"
+
 // underlayMTU leaves room for Geneve around jumbo frames: tenants' networks may have up to 8942 bytes.
 const underlayMTU = 9000
 
@@ -22,7 +26,7 @@ func underlayAddress(index int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 127, byte(index / 250), byte(index%250 + 1)}), 16)
 }
 
-// raiseNamespace ensures a namespace that forwards and answers nothing but what its rules let in.
+// raiseNamespace ensures a namespace whose kernel forwards nothing, and answers only what the rules let in.
 func raiseNamespace(name string, rules string) error {
 	if !netns.Exists(name) {
 		if err := netns.Create(name); err != nil {
@@ -102,7 +106,8 @@ const nodad = 0x02 // IFA_F_NODAD, linux/if_addr.h
 // plugEnd is one end of a cable.
 type plugEnd struct{ namespace, name string }
 
-// raiseCable ensures a veth pair between two namespaces, up at both ends; bridge is where the first end is plugged in.
+// raiseCable ensures a veth pair between two namespaces, up at both ends; bridge is the Linux bridge that the first end is
+// plugged into, "" for none.
 func raiseCable(from, to plugEnd, bridge string, mtu int) error {
 	err := netns.Do(from.namespace, func() error {
 		far, err := handles.GetFromName(to.namespace)
@@ -117,12 +122,10 @@ func raiseCable(from, to plugEnd, bridge string, mtu int) error {
 		if err != nil {
 			return err
 		}
-		master, err := netlink.LinkByName(bridge)
-		if err != nil {
-			return err
-		}
-		if err := netlink.LinkSetMaster(link, master); err != nil {
-			return err
+		if bridge != "" {
+			if err := netlink.LinkSetMaster(link, &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}}); err != nil {
+				return err
+			}
 		}
 		return netlink.LinkSetUp(link)
 	})

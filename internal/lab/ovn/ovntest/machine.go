@@ -63,7 +63,7 @@ func NewMachine(t testing.TB, cluster *ovn.Cluster, chassis string, nic NIC) *Ma
 func NewMachineOnToR(t testing.TB, tor *ovn.ToR, vlan uint16, chassis string, nic NIC) *Machine {
 	t.Helper()
 	m, far := newMachine(t, tor.Namespace, nic)
-	if err := tor.Attach(far, vlan, chassis); err != nil {
+	if err := tor.Port(t.Context(), far, vlan, chassis); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -1,0 +1,319 @@
+package ovn_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+
+	"github.com/ingotcloud/ingot/internal/lab/ovn"
+	"github.com/ingotcloud/ingot/internal/lab/ovn/ovntest"
+	"github.com/ingotcloud/ingot/internal/netns"
+)
+
+// The wiring of a chassis in the kernel must not serve a machine: neither the tunnels' address nor any other that the
+// kernel of the chassis has answers one.
+func TestMachinesDoNotReachTheChassis(t *testing.T) {
+	c := ovntest.Start(t, ovn.ChassisSpec{Name: "one"}, ovn.ChassisSpec{Name: "two"})
+	ovntest.NB(t, c, "ls-add", "red")
+	a := machine(t, c, "one", "red", "a", macA, "10.0.0.10/24")
+	ovntest.Sync(t, c)
+	ns := c.Namespace("one")
+
+	// An address in the tenant's own network on the very interface that its frames come in on, and a route back, is more
+	// than a chassis ever has.
+	const decoy, tunnels = "10.0.0.99", "100.127.0.1"
+	far, mac := "", ""
+	err := netns.Do(ns, func() error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		for _, link := range links {
+			if link.Type() == "veth" && link.Attrs().Name != "nic" {
+				far, mac = link.Attrs().Name, link.Attrs().HardwareAddr.String()
+				address, err := netlink.ParseAddr(decoy + "/24")
+				if err != nil {
+					return err
+				}
+				return netlink.AddrAdd(link, address)
+			}
+		}
+		return fmt.Errorf("no machine among %d interfaces", len(links))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := netns.ListenPacket(ns, "udp", ":4000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	source := netip.MustParseAddrPort("10.0.0.10:4000")
+	attack := func(what string) {
+		for _, target := range []string{decoy, tunnels, "127.0.0.1"} {
+			a.Send(t, ovntest.ARPRequest(macA, source.Addr(), netip.MustParseAddr(target)))
+			a.Send(t, ovntest.UDP(macA, mac, source, netip.AddrPortFrom(netip.MustParseAddr(target), 4000), what))
+		}
+	}
+	received := func() (text string, answered bool) {
+		stop := a.Capture(t)
+		attack("hello")
+		buffer := make([]byte, 100)
+		conn.SetReadDeadline(time.Now().Add(soon))
+		n, _, _ := conn.ReadFrom(buffer)
+		for _, frame := range stop() {
+			answered = answered || strings.Contains(string(frame), "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02") // an ARP reply
+		}
+		return string(buffer[:n]), answered
+	}
+	if text, answered := received(); text != "" || answered {
+		t.Errorf("the chassis (%s) heard %q, answered: %v", far, text, answered)
+	}
+	// That silence means something: without the rules the same frames get through.
+	if out, err := exec.Command("ip", "netns", "exec", ns, "nft", "flush", "ruleset").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if text, answered := received(); text != "hello" || !answered {
+		t.Errorf("this test does not see a hole: without rules the chassis heard %q, answered: %v", text, answered)
+	}
+}
+
+// Whichever daemon dies, it comes back and the machines reach each other, also what is wired afterwards.
+func TestEveryDaemonMayDie(t *testing.T) {
+	c := ovntest.Start(t, ovn.ChassisSpec{Name: "one"}, ovn.ChassisSpec{Name: "two"})
+	ovntest.NB(t, c, "ls-add", "red")
+	a := machine(t, c, "one", "red", "a", macA, "10.0.0.10/24")
+	machine(t, c, "two", "red", "b", macB, "10.0.0.11/24")
+	ovntest.Sync(t, c)
+	if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
+		t.Fatal("the machines do not reach each other")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*ovntest.Patience)
+	defer cancel()
+	for i, daemon := range c.Daemons() {
+		start := time.Now()
+		if err := c.Kill(ctx, daemon.Name); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Sync(ctx); err != nil {
+			t.Fatalf("after %s died: %v", daemon.Name, err)
+		}
+		synced := time.Since(start)
+		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
+			t.Errorf("after %s died the machines do not reach each other", daemon.Name)
+		}
+		pinged := time.Since(start)
+		id, ip := fmt.Sprintf("late%d", i), fmt.Sprintf("10.0.0.%d", 100+i)
+		machine(t, c, "two", "red", id, fmt.Sprintf("52:54:00:00:01:%02x", i), ip+"/24")
+		if !a.Ping(t, ip, ovntest.Patience) {
+			t.Errorf("after %s died a new machine is not reached", daemon.Name)
+		}
+		t.Log(daemon.Name, "died: in sync after", synced.Round(time.Millisecond), "traffic after", pinged.Round(time.Millisecond))
+	}
+	for _, daemon := range c.Daemons() {
+		if daemon.PID == 0 || daemon.Starts != 2 {
+			t.Errorf("%s has pid %d and was started %d times, not 2", daemon.Name, daemon.PID, daemon.Starts)
+		}
+	}
+	if err := c.Kill(ctx, "nobody"); err == nil {
+		t.Error("a daemon that is not there is killed")
+	}
+}
+
+// After a kill -9 of the lab traffic goes on, and the next lab adopts the daemons that live and starts those that do not.
+func TestAdoption(t *testing.T) {
+	config := ovntest.Config(t, ovn.ChassisSpec{Name: "one", Gateway: true}, ovn.ChassisSpec{Name: "two"})
+	before := onHost(t, config)
+	first, err := ovn.Start(t.Context(), config)
+	if err != nil {
+		t.Skip(err) // TestEveryDaemonMayDie tells
+	}
+	if _, err := ovn.Start(t.Context(), config); err == nil {
+		t.Error("a second lab starts in the same folder")
+	}
+	ovntest.NB(t, first, "ls-add", "red")
+	addPort(t, first, "red", "a", macA, "10.0.0.10")
+	addPort(t, first, "red", "b", macB, "10.0.0.11")
+	var a *ovntest.Machine
+	t.Run("adopt", func(t *testing.T) {
+		a = ovntest.NewMachine(t, first, "one", ovntest.NIC{ID: "a", MAC: macA, Address: prefixes("10.0.0.10/24")})
+		ovntest.NewMachine(t, first, "two", ovntest.NIC{ID: "b", MAC: macB, Address: prefixes("10.0.0.11/24")})
+		if err := first.PlugTap(t.Context(), "two", "m0n0", "tap"); err != nil {
+			t.Error(err)
+		}
+		if _, err := first.Internet(t.Context(), netip.MustParsePrefix("203.0.113.1/24")); err != nil {
+			t.Error(err)
+		}
+		ovntest.Sync(t, first)
+		old := first.Daemons()
+		if err := first.Abandon(); err != nil {
+			t.Fatal(err)
+		}
+		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
+			t.Error("without a lab the machines do not reach each other")
+		}
+		victim := old[len(old)-1]
+		if process, err := os.FindProcess(victim.PID); err != nil {
+			t.Fatal(err)
+		} else if err := process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		second, err := ovn.Start(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := second.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		pids := map[string]int{}
+		for _, daemon := range second.Daemons() {
+			pids[daemon.Name] = daemon.PID
+		}
+		for _, daemon := range old {
+			if adopted := pids[daemon.Name] == daemon.PID; adopted == (daemon.Name == victim.Name) {
+				t.Errorf("%s had pid %d and has %d", daemon.Name, daemon.PID, pids[daemon.Name])
+			}
+		}
+		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
+			t.Error("with the second lab the machines do not reach each other")
+		}
+		if err := second.PlugTap(t.Context(), "two", "m0n0", "tap"); err != nil {
+			t.Errorf("what is plugged in cannot be plugged in again: %v", err)
+		}
+		if err := second.Kill(t.Context(), "one/vswitchd"); err != nil {
+			t.Error(err)
+		}
+		ovntest.Sync(t, second)
+		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
+			t.Error("an adopted daemon that died is not started again")
+		}
+	})
+	// Another description of the cluster does not adopt, and leaves nothing of the old one.
+	third, err := ovn.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(ovntest.NB(t, third, "show"), "red") {
+		t.Error("the northbound database did not outlive Close")
+	}
+	if err := third.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	config.Chassis = config.Chassis[:1]
+	fourth, err := ovn.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if netns.Exists(third.Namespace("two")) {
+		t.Error("a chassis that is no longer wanted is still there")
+	}
+	if err := fourth.Destroy(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, onHost(t, config)); diff != "" {
+		t.Errorf("left on the host: %s", diff)
+	}
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	config := ovntest.Config(t, ovn.ChassisSpec{Name: "one", Gateway: true}, ovn.ChassisSpec{Name: "two"})
+	before := onHost(t, config)
+	c, err := ovn.Start(t.Context(), config)
+	if err != nil {
+		t.Skip(err) // TestEveryDaemonMayDie tells
+	}
+	during := onHost(t, config)
+	if len(during["processes"]) != len(c.Daemons()) || len(during["namespaces"]) != 3 {
+		t.Errorf("this test does not see what is there: %v", during)
+	}
+	if _, err := c.Internet(t.Context(), netip.MustParsePrefix("203.0.113.1/24")); err != nil {
+		t.Error(err)
+	}
+	if tor, err := c.ToR(t.Context(), "top"); err != nil {
+		t.Error(err)
+	} else if err := tor.Uplink(t.Context(), "two", "parent"); err != nil {
+		t.Error(err)
+	}
+	if err := c.PlugTap(t.Context(), "one", "m0n0", "a"); err != nil {
+		t.Error(err)
+	}
+	total := 0
+	for _, daemon := range c.Daemons() {
+		total += resident(t, daemon.PID)
+		t.Log(daemon.Name, resident(t, daemon.PID), "KiB")
+	}
+	t.Log("all daemons of two chassis:", total/1024, "MiB resident")
+	if err := c.Destroy(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, onHost(t, config)); diff != "" {
+		t.Errorf("left on the host: %s", diff)
+	}
+	if _, err := os.Stat(config.Dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+// onHost is what a cluster in the folder could leave behind. Other runs on the host come and go meanwhile.
+func onHost(t *testing.T, config ovn.Config) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range lines {
+		line, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(line), config.Dir) { // or it ended meanwhile
+			found["processes"] = append(found["processes"], strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	// Every namespace of the run is mounted on its name.
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		target := strings.Fields(line)[1]
+		if strings.HasPrefix(target, "/run/netns/ingot-"+config.Name+"-") {
+			found["namespaces"] = append(found["namespaces"], filepath.Base(target))
+		} else if strings.HasPrefix(target, config.Dir) {
+			found["mounts"] = append(found["mounts"], target)
+		}
+	}
+	slices.Sort(found["namespaces"])
+	return found
+}
+
+// resident is a process' memory in KiB.
+func resident(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
+			kib, err := strconv.Atoi(fields[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib
+		}
+	}
+	t.Fatalf("process %d has no VmRSS", pid)
+	return 0
+}
