@@ -59,6 +59,9 @@ const nameRule = "1 to 32 lower case letters, digits and hyphens"
 // longestSocket is the socket whose path is the longest in a chassis' folder; sockaddr_un(7) has 107 bytes and a zero.
 const longestSocket = "controller.ctl"
 
+// startLimit is how long a start may take once the programs are there; a loaded host needs a few seconds.
+const startLimit = 2 * time.Minute
+
 // Start brings a cluster up, or adopts what an earlier lab left in the folder, and returns when changes to the
 // northbound database reach all chassis. A ctx that ends stops the start, not the cluster. On a host without sound
 // packages the first start of all fetches them, which takes a minute.
@@ -91,7 +94,9 @@ func Start(ctx context.Context, config Config) (cluster *Cluster, err error) {
 		return nil, err
 	}
 	prepared := time.Now()
-	if err := c.raise(ctx); err != nil {
+	raising, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if err := c.raise(raising); err != nil {
 		return nil, err
 	}
 	c.log.Info("the network is up", "run", c.name, "chassis", len(c.chassis), "datapath", c.software.datapath(),
@@ -180,13 +185,6 @@ func (c *Cluster) Close() error {
 
 // Destroy is Close, and the folder is removed.
 func (c *Cluster) Destroy() error { return errors.Join(c.Close(), os.RemoveAll(c.dir)) }
-
-// Abandon leaves everything running and nobody watching, as a kill -9 of the lab would.
-func (c *Cluster) Abandon() error {
-	c.unwatch()
-	c.watchers.Wait()
-	return c.lock.Close()
-}
 
 // namespace is the name of one of the run's network namespaces.
 func (c *Cluster) namespace(part string) string { return "ingot-" + c.name + "-" + part }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/ingotcloud/ingot/internal/lab/ovn"
 	"github.com/ingotcloud/ingot/internal/lab/ovn/ovntest"
@@ -131,110 +133,80 @@ func TestEveryDaemonMayDie(t *testing.T) {
 	}
 }
 
-// After a kill -9 of the lab traffic goes on, and the next lab adopts the daemons that live and starts those that do not.
-func TestAdoption(t *testing.T) {
-	config := ovntest.Config(t, ovn.ChassisSpec{Name: "one", Gateway: true}, ovn.ChassisSpec{Name: "two"})
-	before := onHost(t, config)
-	first, err := ovn.Start(t.Context(), config)
-	if err != nil {
-		t.Skip(err) // TestEveryDaemonMayDie tells
+// What a QEMU reads from and writes to its tap.
+func TestTap(t *testing.T) {
+	c := ovntest.Start(t, ovn.ChassisSpec{Name: "one"})
+	ovntest.NB(t, c, "ls-add", "red")
+	addPort(t, c, "red", "vm", macA, "10.0.0.10")
+	if err := c.PlugTap(t.Context(), "one", "m0n0", "vm"); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := ovn.Start(t.Context(), config); err == nil {
-		t.Error("a second lab starts in the same folder")
-	}
-	ovntest.NB(t, first, "ls-add", "red")
-	addPort(t, first, "red", "a", macA, "10.0.0.10")
-	addPort(t, first, "red", "b", macB, "10.0.0.11")
-	var a *ovntest.Machine
-	t.Run("adopt", func(t *testing.T) {
-		a = ovntest.NewMachine(t, first, "one", ovntest.NIC{ID: "a", MAC: macA, Address: prefixes("10.0.0.10/24")})
-		ovntest.NewMachine(t, first, "two", ovntest.NIC{ID: "b", MAC: macB, Address: prefixes("10.0.0.11/24")})
-		if err := first.PlugTap(t.Context(), "two", "m0n0", "tap"); err != nil {
-			t.Error(err)
-		}
-		if _, err := first.Internet(t.Context(), netip.MustParsePrefix("203.0.113.1/24")); err != nil {
-			t.Error(err)
-		}
-		ovntest.Sync(t, first)
-		old := first.Daemons()
-		if err := first.Abandon(); err != nil {
+	tap := openTap(t, c.Namespace("one"), "m0n0")
+	b := machine(t, c, "one", "red", "b", macB, "10.0.0.11/24")
+	ovntest.Sync(t, c)
+	vm, to := netip.MustParseAddrPort("10.0.0.10:9"), netip.MustParseAddrPort("10.0.0.11:9")
+	header := make([]byte, 10) // virtio_net_hdr: no offload
+	stop := b.Capture(t)
+	var frames [][]byte
+	ovntest.Eventually(t, "what the tap's machine writes arrives", func() bool {
+		if _, err := tap.Write(append(header, ovntest.UDP(macA, macB, vm, to, "from the tap")...)); err != nil {
 			t.Fatal(err)
 		}
-		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
-			t.Error("without a lab the machines do not reach each other")
-		}
-		victim := old[len(old)-1]
-		if process, err := os.FindProcess(victim.PID); err != nil {
-			t.Fatal(err)
-		} else if err := process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		second, err := ovn.Start(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := second.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		pids := map[string]int{}
-		for _, daemon := range second.Daemons() {
-			pids[daemon.Name] = daemon.PID
-		}
-		for _, daemon := range old {
-			if adopted := pids[daemon.Name] == daemon.PID; adopted == (daemon.Name == victim.Name) {
-				t.Errorf("%s had pid %d and has %d", daemon.Name, daemon.PID, pids[daemon.Name])
-			}
-		}
-		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
-			t.Error("with the second lab the machines do not reach each other")
-		}
-		if err := second.PlugTap(t.Context(), "two", "m0n0", "tap"); err != nil {
-			t.Errorf("what is plugged in cannot be plugged in again: %v", err)
-		}
-		if err := second.Kill(t.Context(), "one/vswitchd"); err != nil {
-			t.Error(err)
-		}
-		ovntest.Sync(t, second)
-		if !a.Ping(t, "10.0.0.11", ovntest.Patience) {
-			t.Error("an adopted daemon that died is not started again")
-		}
+		time.Sleep(50 * time.Millisecond)
+		frames = append(frames, stop()...)
+		stop = b.Capture(t)
+		return strings.Contains(text(frames), "from the tap")
 	})
-	// Another description of the cluster does not adopt, and leaves nothing of the old one.
-	third, err := ovn.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(ovntest.NB(t, third, "show"), "red") {
-		t.Error("the northbound database did not outlive Close")
-	}
-	if err := third.Abandon(); err != nil {
-		t.Fatal(err)
-	}
-	config.Chassis = config.Chassis[:1]
-	fourth, err := ovn.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if netns.Exists(third.Namespace("two")) {
-		t.Error("a chassis that is no longer wanted is still there")
-	}
-	if err := fourth.Destroy(); err != nil {
+	stop()
+	ovntest.Eventually(t, "the tap's machine reads what is sent to it", func() bool {
+		b.Send(t, ovntest.UDP(macB, macA, to, vm, "to the tap"))
+		buffer := make([]byte, 2048)
+		tap.SetReadDeadline(time.Now().Add(soon))
+		n, err := tap.Read(buffer)
+		return err == nil && strings.Contains(string(buffer[:n]), "to the tap")
+	})
+	if err := c.Unplug(t.Context(), "one", "m0n0"); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff(before, onHost(t, config)); diff != "" {
-		t.Errorf("left on the host: %s", diff)
+	if err := c.Unplug(t.Context(), "one", "m0n0"); err != nil {
+		t.Errorf("what is unplugged cannot be unplugged again: %v", err)
 	}
+	if err := c.Plug(t.Context(), "one", "nothing", "vm"); err == nil {
+		t.Error("an interface that is not there is plugged in")
+	}
+}
+
+// openTap opens a tap as QEMU does.
+func openTap(t *testing.T, namespace, name string) *os.File {
+	t.Helper()
+	var tap *os.File
+	err := netns.Do(namespace, func() error {
+		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return err
+		}
+		request, err := unix.NewIfreq(name)
+		if err != nil {
+			return err
+		}
+		request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_ONE_QUEUE)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+			return err
+		}
+		tap = os.NewFile(uintptr(fd), name)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tap.Close() })
+	return tap
 }
 
 func TestNothingIsLeft(t *testing.T) {
 	config := ovntest.Config(t, ovn.ChassisSpec{Name: "one", Gateway: true}, ovn.ChassisSpec{Name: "two"})
 	before := onHost(t, config)
-	c, err := ovn.Start(t.Context(), config)
-	if err != nil {
-		t.Skip(err) // TestEveryDaemonMayDie tells
-	}
+	c := ovntest.StartWith(t, config)
 	during := onHost(t, config)
 	if len(during["processes"]) != len(c.Daemons()) || len(during["namespaces"]) != 3 {
 		t.Errorf("this test does not see what is there: %v", during)
@@ -267,6 +239,9 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+// testMachine is what the namespaces of ovntest's machines end with.
+var testMachine = regexp.MustCompile(`-m[0-9a-f]{8}$`)
+
 // onHost is what a cluster in the folder could leave behind. Other runs on the host come and go meanwhile.
 func onHost(t *testing.T, config ovn.Config) map[string][]string {
 	t.Helper()
@@ -288,7 +263,7 @@ func onHost(t *testing.T, config ovn.Config) map[string][]string {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		target := strings.Fields(line)[1]
-		if strings.HasPrefix(target, "/run/netns/ingot-"+config.Name+"-") {
+		if strings.HasPrefix(target, "/run/netns/ingot-"+config.Name+"-") && !testMachine.MatchString(target) {
 			found["namespaces"] = append(found["namespaces"], filepath.Base(target))
 		} else if strings.HasPrefix(target, config.Dir) {
 			found["mounts"] = append(found["mounts"], target)

@@ -161,6 +161,11 @@ func (d *daemon) watch(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("a daemon of the network does not start", "daemon", d.name, "error", err)
 		}
+		if pid := d.pid.Load(); pid != 0 && d.held.Load() { // it was on its way up when the power went
+			if err := unix.Kill(int(pid), unix.SIGKILL); err != nil {
+				d.log.Error("a daemon of the network does not go down", "daemon", d.name, "error", err)
+			}
+		}
 		sleep(ctx, wait)
 		wait = min(2*wait, longest)
 	}

@@ -66,14 +66,21 @@ func (c *Cluster) takeFolder(dir string) error {
 	if c.dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
-	if c.lock, err = os.OpenFile(filepath.Join(c.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return err
+	c.lock, err = lockFolder(c.dir)
+	return err
+}
+
+// lockFolder holds a folder until the file is closed; the kernel closes it however the process ends.
+func lockFolder(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	if err := unix.Flock(int(c.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		c.lock.Close()
-		return fmt.Errorf("another lab's network runs in %s", c.dir)
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("another lab's network runs in %s", dir)
 	}
-	return nil
+	return lock, nil
 }
 
 // takeOver decides between adopting and a fresh start: all or nothing, since daemons, interfaces and namespaces hang
@@ -122,6 +129,19 @@ func (c *Cluster) claim(part string) error {
 		}
 	}
 	return os.MkdirAll(filepath.Join(c.dir, part), 0o755)
+}
+
+// Sweep takes down what a killed lab left running in a folder, as Close would have. Without a folder, or with one that was
+// closed, it does nothing.
+func Sweep(dir string) error {
+	if left, err := readRemains(dir); err != nil || left == nil {
+		return err
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sweep(dir), lock.Close())
 }
 
 // sweep ends the daemons of a folder and removes the namespaces that it names and every file but the northbound database

@@ -54,7 +54,7 @@ func TestServersBehindAPlainSwitch(t *testing.T) {
 	}
 	moved := time.Now()
 	ovntest.NB(t, c, "set", "Logical_Switch_Port", "s1", "parent_name=trunk-two")
-	if err := tor.Port(t.Context(), "m"+s1.Namespace[len(s1.Namespace)-8:], 101, "two"); err != nil {
+	if err := tor.Port(t.Context(), s1.Cable, 101, "two"); err != nil {
 		t.Fatal(err)
 	}
 	if got := s1.Get(t, "10.0.0.12:80", ovntest.Patience); got != "red" {

@@ -37,6 +37,7 @@ type NIC struct {
 // Machine is a network namespace with one interface.
 type Machine struct {
 	Namespace string
+	Cable     string // the other end of eth0, where it is plugged in
 	NIC
 	index int // of eth0
 }
@@ -44,16 +45,32 @@ type Machine struct {
 // NewMachine makes a machine and plugs it into a chassis. It ends with the test.
 func NewMachine(t testing.TB, cluster *ovn.Cluster, chassis string, nic NIC) *Machine {
 	t.Helper()
-	m, far := newMachine(t, cluster.Namespace(chassis), nic)
-	if err := cluster.Plug(t.Context(), chassis, far, nic.ID); err != nil {
+	m := newMachine(t, cluster.Namespace(chassis), nic)
+	if err := cluster.Plug(t.Context(), chassis, m.Cable, nic.ID); err != nil {
 		t.Fatal(err)
 	}
 	// Before the interface goes: vswitchd would look for it. With a dead vswitchd the cluster's end does.
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
 		defer cancel()
-		if err := cluster.Unplug(ctx, chassis, far); err != nil {
+		if !netns.Exists(cluster.Namespace(chassis)) {
+			return // the cluster ended first
+		}
+		if err := cluster.Unplug(ctx, chassis, m.Cable); err != nil {
 			t.Log(err)
+		}
+	})
+	return m
+}
+
+// FindMachine is one that another process, which died since, made of the same NIC and plugged in in that namespace. It
+// ends with this test.
+func FindMachine(t testing.TB, into string, nic NIC) *Machine {
+	t.Helper()
+	m := describe(into, nic)
+	t.Cleanup(func() {
+		if err := netns.Delete(m.Namespace); err != nil {
+			t.Error(err)
 		}
 	})
 	return m
@@ -62,16 +79,15 @@ func NewMachine(t testing.TB, cluster *ovn.Cluster, chassis string, nic NIC) *Ma
 // NewMachineOnToR makes a machine behind a plain switch.
 func NewMachineOnToR(t testing.TB, tor *ovn.ToR, vlan uint16, chassis string, nic NIC) *Machine {
 	t.Helper()
-	m, far := newMachine(t, tor.Namespace, nic)
-	if err := tor.Port(t.Context(), far, vlan, chassis); err != nil {
+	m := newMachine(t, tor.Namespace, nic)
+	if err := tor.Port(t.Context(), m.Cable, vlan, chassis); err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-// newMachine makes the namespace and a cable into another one; far is the cable's name there.
-func newMachine(t testing.TB, into string, nic NIC) (m *Machine, far string) {
-	t.Helper()
+// describe fills in what follows from the NIC and the namespace that its cable leads into.
+func describe(into string, nic NIC) *Machine {
 	sum := crc32.ChecksumIEEE([]byte(nic.ID))
 	if nic.MAC == "" {
 		nic.MAC = fmt.Sprintf("52:54:%02x:%02x:%02x:%02x", byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum))
@@ -79,7 +95,14 @@ func newMachine(t testing.TB, into string, nic NIC) (m *Machine, far string) {
 	if nic.MTU == 0 {
 		nic.MTU = 1500
 	}
-	m, far = &Machine{Namespace: fmt.Sprintf("%s-m%08x", into, sum), NIC: nic}, fmt.Sprintf("m%08x", sum)
+	cable := fmt.Sprintf("m%08x", sum)
+	return &Machine{Namespace: into + "-" + cable, Cable: cable, NIC: nic}
+}
+
+// newMachine makes the namespace and the cable.
+func newMachine(t testing.TB, into string, nic NIC) *Machine {
+	t.Helper()
+	m := describe(into, nic)
 	if err := netns.Create(m.Namespace); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +111,7 @@ func newMachine(t testing.TB, into string, nic NIC) (m *Machine, far string) {
 			t.Error(err)
 		}
 	})
-	if err := netns.Do(m.Namespace, func() error { return m.raise(into, far) }); err != nil {
+	if err := netns.Do(m.Namespace, func() error { return m.raise(into) }); err != nil {
 		t.Fatalf("machine %s: %v", nic.ID, err)
 	}
 	// A namespace goes some time after its name has; its cable goes at once.
@@ -100,10 +123,10 @@ func newMachine(t testing.TB, into string, nic NIC) (m *Machine, far string) {
 			t.Error(err)
 		}
 	})
-	return m, far
+	return m
 }
 
-func (m *Machine) raise(into, far string) error {
+func (m *Machine) raise(into string) error {
 	mac, err := net.ParseMAC(m.MAC)
 	if err != nil {
 		return err
@@ -115,7 +138,7 @@ func (m *Machine) raise(into, far string) error {
 	defer peer.Close()
 	veth := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: "eth0", HardwareAddr: mac, MTU: m.MTU},
-		PeerName:  far, PeerNamespace: netlink.NsFd(peer),
+		PeerName:  m.Cable, PeerNamespace: netlink.NsFd(peer),
 	}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"os/exec"
 	"testing"
@@ -22,7 +23,18 @@ const Patience = 60 * time.Second
 // Start gives a cluster that ends with the test. It skips the test where there can be none.
 func Start(t testing.TB, chassis ...ovn.ChassisSpec) *ovn.Cluster {
 	t.Helper()
-	config := Config(t, chassis...)
+	cluster := StartWith(t, Config(t, chassis...))
+	t.Cleanup(func() {
+		if err := cluster.Destroy(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster
+}
+
+// StartWith is Start for a test that ends the cluster itself.
+func StartWith(t testing.TB, config ovn.Config) *ovn.Cluster {
+	t.Helper()
 	cluster, err := ovn.Start(t.Context(), config)
 	if fault.Is(err, fault.Unavailable) {
 		t.Skip(err)
@@ -30,11 +42,6 @@ func Start(t testing.TB, chassis ...ovn.ChassisSpec) *ovn.Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := cluster.Destroy(); err != nil {
-			t.Error(err)
-		}
-	})
 	return cluster
 }
 
@@ -47,10 +54,8 @@ func Config(t testing.TB, chassis ...ovn.ChassisSpec) ovn.Config {
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
-	for _, program := range []string{"nft", "mmdebstrap"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("nft is not installed")
 	}
 	// Shorter than t.TempDir(), for the sockets in it.
 	dir, err := os.MkdirTemp("", "ovn-")
@@ -58,7 +63,7 @@ func Config(t testing.TB, chassis ...ovn.ChassisSpec) ovn.Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
+		if err := errors.Join(ovn.Sweep(dir), os.RemoveAll(dir)); err != nil { // the sweep is for tests that failed early
 			t.Error(err)
 		}
 	})
