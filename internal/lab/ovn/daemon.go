@@ -81,7 +81,7 @@ func (d *daemon) runsAs(pid int) (bool, error) {
 	return string(line) == strings.Join(d.argv, "\x00")+"\x00", err
 }
 
-// launch starts the process in a session of its own, so that what the terminal sends to the lab does not reach it.
+// launch starts the process detached, so that what the terminal sends to the lab does not reach it.
 func (d *daemon) launch() (int, error) {
 	output, err := os.OpenFile(d.file(".out"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
