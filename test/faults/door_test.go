@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,10 +55,11 @@ func newNamespace(t *testing.T, name string) string {
 }
 
 // door leads agents into the quarantine networks, whose address for the control plane is one and the same: whichever
-// process answers there gets the connection, as with a virtual IP address.
+// process answers there gets the connection, in turn, as behind a balancer.
 type door struct {
 	listener net.Listener
 	networks []string
+	turn     atomic.Int64
 	open     sync.WaitGroup
 }
 
@@ -90,7 +92,9 @@ func (d *door) url() string { return "https://" + d.listener.Addr().String() }
 
 func (d *door) lead(ctx context.Context, agent net.Conn) {
 	defer agent.Close()
-	for _, network := range d.networks {
+	turn := int(d.turn.Add(1))
+	for i := range d.networks {
+		network := d.networks[(turn+i)%len(d.networks)]
 		dialing, cancel := context.WithTimeout(ctx, 5*time.Second)
 		server, err := netns.Dial(dialing, network, "tcp", serverAddress+":8443")
 		cancel()

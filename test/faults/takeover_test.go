@@ -20,7 +20,7 @@ func TestOneOfTwoServersIsKilled(t *testing.T) {
 	first := newServer(t, networks[0], options{database: dsn, images: images})
 	second := newServer(t, networks[1], options{database: dsn, images: images})
 	first.start()
-	for _, key := range []string{"secret.key", "agent-key.pem"} {
+	for _, key := range []string{"secret.key", "agent-door.pem"} {
 		text, err := os.ReadFile(filepath.Join(first.home, key))
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +41,8 @@ func TestOneOfTwoServersIsKilled(t *testing.T) {
 	}
 	slowDeploys(machines, 500*time.Millisecond)
 	var servers []string
-	for _, m := range machines {
+	for i, m := range machines {
+		c.server = []*server{first, second}[i%2]
 		servers = append(servers, c.create("on-"+m.name))
 	}
 	owners := map[string]bool{}
