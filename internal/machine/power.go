@@ -114,7 +114,7 @@ func (s *Service) lookAtPower(ctx context.Context, m *Machine) error {
 func (s *Service) gone(ctx context.Context, q db.Querier, boot *Boot) (bool, error) {
 	now := s.clock.Now()
 	switch {
-	case boot.coming(now):
+	case s.coming(boot, now):
 		return false, nil
 	case boot.Session == "":
 		run, err := workflow.Find(ctx, q, boot.Run)

@@ -32,6 +32,11 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 			return err
 		}
 	}
+	unlock, err := lock(c.Home)
+	if err != nil {
+		return err
+	}
+	defer unlock() // after everything else has ended
 	certificate, pin, err := agentdoor.Certificate(c.Home)
 	if err != nil {
 		return err
@@ -49,7 +54,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 		URL: "https://" + agentAddr.String(), Pin: pin, Kernel: m.Cmdline,
 		Media:      func(key string) string { return netboot.URL(mediaAddr, key, netboot.ISO) },
 		HTTP:       func(key string) string { return netboot.URL(bootAddr, key, netboot.UKI) },
-		Quarantine: machine.Range{First: m.First, Last: m.Last, Bits: m.Address.Bits()},
+		Quarantine: machine.Range{First: m.First, Last: m.Last, Bits: m.Address.Bits()}, BootTimeout: m.BootTimeout,
 	})
 	if err != nil {
 		return err
