@@ -30,19 +30,22 @@ func runName(home string) string {
 	return hex.EncodeToString(sum[:3])
 }
 
-// daemon is a background process of a home: it has a file with its process id and a log.
+// daemon is a background process of a home: it has a file with its process id and a log. Mark is the argument by which
+// a process is known to be this home's.
 type daemon struct {
-	name, pidfile, log, program string
-	args                        []string
+	name, pidfile, log, program, mark string
+	args                              []string
 }
 
 func (s *site) lab() daemon {
-	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program,
-		[]string{"lab", "run", "--rack", s.Rack, "--dir", s.path("lab"), "--name", s.name}}
+	dir := s.path("lab")
+	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
+		[]string{"lab", "run", "--rack", s.Rack, "--dir", dir, "--name", s.name}}
 }
 
 func (s *site) server() daemon {
-	return daemon{"the control plane", s.path("serve.pid"), s.path("serve.log"), s.program, []string{"serve", "--config", s.path(configFile)}}
+	file := s.path(configFile)
+	return daemon{"the control plane", s.path("serve.pid"), s.path("serve.log"), s.program, file, []string{"serve", "--config", file}}
 }
 
 // pid of the running process; 0 when it does not run. A process id that was given to another program since does not
@@ -57,7 +60,7 @@ func (d daemon) pid() int {
 		return 0
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !strings.Contains(string(line), strings.Join(d.args, "\x00")) {
+	if err != nil || !slices.Contains(strings.Split(string(line), "\x00"), d.mark) {
 		return 0
 	}
 	return pid
