@@ -101,7 +101,7 @@ func must(t *testing.T, err error) {
 
 func TestAFullDatabaseIsTold(t *testing.T) {
 	d := dbtest.SQLite(t)
-	d.SetMaxOpenConns(1) // the limit is the connection's
+	d.SetMaxOpenConns(1)                                           // the limit is the connection's
 	if _, err := d.Exec(`PRAGMA max_page_count = 1`); err != nil { // as small as it is now
 		t.Fatal(err)
 	}
