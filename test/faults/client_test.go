@@ -161,6 +161,12 @@ func (c *client) spares(machines ...*computer) {
 		c.enrol(m, m.driverInfo())
 		c.provision(m.name, "manage")
 	}
+	c.provide(machines...)
+}
+
+// provide takes machines that are being verified to available.
+func (c *client) provide(machines ...*computer) {
+	c.t.Helper()
 	for _, m := range machines {
 		c.awaitNode(m.name, "manageable")
 		c.idle(m.name)

@@ -13,6 +13,7 @@ import (
 // Servers come and go while the control plane is killed without warning at random moments, again and again.
 func TestKilledAgainAndAgain(t *testing.T) {
 	needs(t)
+	t.Parallel()
 	const kills, tenants = 15, 3
 	namespace, machines := newRack(t, 5)
 	s := newServer(t, namespace, options{})
