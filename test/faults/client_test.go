@@ -121,12 +121,6 @@ type node struct {
 	TargetPowerState string `json:"target_power_state"`
 }
 
-func (c *client) nodes() (nodes []node, err error) {
-	var list struct{ Nodes []node }
-	_, err = c.read("/baremetal/v1/nodes/detail", &list)
-	return list.Nodes, err
-}
-
 func (c *client) node(name string) (n node, err error) {
 	_, err = c.read("/baremetal/v1/nodes/"+name, &n)
 	return n, err
