@@ -179,8 +179,7 @@ func (c *cloud) until(ctx context.Context, so func() (bool, error)) error {
 // order is one server's way from the request to its prompt.
 type order struct {
 	active, prompt time.Duration // since the request
-	writing        time.Duration // the agent's writing of the image
-	loading        time.Duration // the agent's loading of the tenant's kernel
+	writing        time.Duration // of the image, by the agent
 	peak           int64         // of the agent's memory so far, bytes
 }
 
@@ -225,28 +224,22 @@ func (c *cloud) order(ctx context.Context, like server) (o order, s server, err 
 	return o, made.Server, o.read(string(console))
 }
 
-// The agent's own words on the console.
-var (
-	writingDone = regexp.MustCompile(`msg="Writing the image".* seconds=([0-9.]+)`)
-	loadingDone = regexp.MustCompile(`msg="command done".* kind=boot .*seconds=([0-9.]+)`)
-	deployDone  = regexp.MustCompile(`msg="deployed the image".* peak_kib=([0-9]+)`)
-)
+// deployed is the agent's last word on a deployment, on the console.
+var deployed = regexp.MustCompile(`msg="deployed the image" seconds=([0-9.]+) peak_kib=([0-9]+)`)
 
 func (o *order) read(console string) error {
-	var figures [3]float64
-	for i, pattern := range []*regexp.Regexp{writingDone, loadingDone, deployDone} {
-		found := pattern.FindStringSubmatch(console)
-		if found == nil {
-			return fmt.Errorf("the agent's log has no %s", pattern)
-		}
-		var err error
-		if figures[i], err = strconv.ParseFloat(found[1], 64); err != nil {
-			return err
-		}
+	found := deployed.FindStringSubmatch(console)
+	if found == nil {
+		return fmt.Errorf("the agent's log has no %s", deployed)
 	}
-	o.writing, o.loading = time.Duration(figures[0]*1e9), time.Duration(figures[1]*1e9)
-	o.peak = int64(figures[2]) << 10
-	return nil
+	seconds, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		return err
+	}
+	o.writing = time.Duration(seconds * float64(time.Second))
+	kib, err := strconv.ParseInt(found[2], 10, 64)
+	o.peak = kib << 10
+	return err
 }
 
 var accelerator = regexp.MustCompile(`accel="?([a-z0-9:,=]+)`)

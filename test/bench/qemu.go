@@ -29,7 +29,7 @@ func startVM(ctx context.Context, accel, disk, kernel, initrd, cmdline string) (
 	v := &vm{exited: make(chan struct{}), grew: make(chan struct{}, 1)}
 	v.cmd = exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", accel, "-machine", "q35", "-cpu", "max",
 		"-smp", fmt.Sprint(machineCPUs), "-m", fmt.Sprint(machineMiB), "-nodefaults", "-display", "none", "-no-reboot",
-		"-serial", "stdio", "-device", "virtio-rng-pci",
+		"-serial", "stdio", "-device", "VGA", "-device", "virtio-rng-pci", "-device", "virtio-scsi-pci", "-device", "scsi-cd",
 		"-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile=,mac="+machineMAC,
 		"-drive", "if=none,id=disk,file="+disk+",format=raw,cache=none,discard=unmap", "-device", "nvme,drive=disk,serial=bench",
 		"-kernel", kernel, "-initrd", initrd, "-append", cmdline)
