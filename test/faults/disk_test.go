@@ -73,7 +73,7 @@ func TestTheDiskIsFull(t *testing.T) {
 		c.do("GET", path, nil, nil)
 	}
 	login(t, s) // people can look what is wrong
-	time.Sleep(3 * time.Second)
+	time.Sleep(3 * time.Second) // the deploy has ended meanwhile, and nobody could write it down
 	free()
 
 	// What was promised before or in between comes to its end, and nothing that was refused.
