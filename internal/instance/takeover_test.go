@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,22 +19,24 @@ import (
 
 // process is a control plane's engine beside the cloud's own, with a database connection of its own that can be cut.
 type process struct {
-	db     *db.DB
-	stop   context.CancelFunc
-	done   sync.WaitGroup
-	bodies atomic.Int64 // of deploys, that it ran
+	db   *db.DB
+	stop context.CancelFunc
+	done sync.WaitGroup
 }
 
-func startProcess(t *testing.T, c *instancetest.Cloud, dsn string) *process {
+// startProcess starts one that takes two runs at once, and has each body wait until every process is at the meeting.
+func startProcess(t *testing.T, c *instancetest.Cloud, dsn string, meeting *sync.WaitGroup) *process {
 	t.Helper()
 	d, err := db.Open(t.Context(), dsn)
 	c.Check(err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := &process{db: d, stop: stop}
-	e := workflow.New(d, c.Clock, slog.New(slog.DiscardHandler), 1) // so that one cannot take all the work
+	e := workflow.New(d, c.Clock, slog.New(slog.DiscardHandler), 2)
 	c.Flows(e)
+	var arrive sync.Once
 	workflow.Register(e, c.Instances.DeployFlow().Wrap(func(_ string, _ bool, call func() error) error {
-		p.bodies.Add(1)
+		arrive.Do(meeting.Done)
+		meeting.Wait()
 		return call()
 	}))
 	p.done.Go(func() { e.Run(ctx) })
@@ -68,13 +69,16 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 	stop := c.Run()
 	c.Spares()
 	stop()
-	for _, computer := range c.Machines {
+	for _, computer := range c.Machines { // so that the death comes in the middle of deploys
 		computer.Set(func(b *machinetest.Behaviour) { b.Slow = 200 * time.Millisecond })
 	}
-	first, second := startProcess(t, c, dsn), startProcess(t, c, dsn)
+	var meeting sync.WaitGroup
+	meeting.Add(2)
+	first := startProcess(t, c, dsn, &meeting)
+	startProcess(t, c, dsn, &meeting)
 	made, err := c.Instances.Create(t.Context(), instancetest.By(), instance.Spec{Name: "web", Flavor: instancetest.Flavor, Image: c.Upload(), AutoNetwork: true, Count: servers})
 	c.Check(err)
-	c.Eventually("both to have a hand in it", func() bool { return first.bodies.Load() > 0 && second.bodies.Load() > 0 })
+	meeting.Wait() // both have a hand in it
 	began := clock.Real{}.Now()
 	first.kill()
 	for _, i := range made {

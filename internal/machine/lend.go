@@ -138,7 +138,7 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, req
 	if err := move(ctx, s, tx, m, Cleaning, Available); err != nil {
 		return err
 	}
-	_, err = s.engine.Replace(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{m.ID}}, "the machine is cleaned")
+	_, err = s.engine.Replace(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{Machine: m.ID}}, "the machine is cleaned")
 	return err
 }
 
@@ -177,11 +177,11 @@ func (s *Service) Provision(ctx context.Context, ident string, verb Verb, reques
 			m.forgive()
 			return move(ctx, s, tx, m, Manageable, "")
 		case verb == Manage:
-			err = s.start(ctx, tx, "machine-verify", m, request, work{m.ID})
+			err = s.start(ctx, tx, "machine-verify", m, request, work{Machine: m.ID})
 		case verb == Inspect:
-			err = s.start(ctx, tx, "machine-inspect", m, request, inspection{work: work{m.ID}})
+			err = s.start(ctx, tx, "machine-inspect", m, request, inspection{work: work{Machine: m.ID}})
 		default:
-			err = s.start(ctx, tx, "machine-clean", m, request, cleaning{work: work{m.ID}})
+			err = s.start(ctx, tx, "machine-clean", m, request, cleaning{work: work{Machine: m.ID}})
 		}
 		if err != nil {
 			return err

@@ -184,11 +184,14 @@ func TestCleaningThatFails(t *testing.T) {
 			a.Set(func(b *machinetest.Behaviour) { *b = c.ill })
 			a.Ask(machine.Provide)
 			if c.ill.Silent != "" || c.ill.Dies != "" {
-				rig.Eventually("the agent to be silent", func() bool {
-					return a.Record().State == machine.Cleaning && (!a.AgentRuns() || c.ill.Silent != "")
-				})
-				waiting(t, rig, a)
-				silence(t, rig, a)
+				for lost := range 3 { // a lost agent is started again twice
+					rig.Eventually("the agent to be silent", func() bool {
+						run, err := workflow.ActiveOf(t.Context(), rig.DB, machine.Resource(a.ID))
+						check(t, err)
+						return run != nil && run.Step == "erase" && run.Waiting != "" && a.Commands(agentapi.KindErase) > lost
+					})
+					silence(t, rig, a)
+				}
 			}
 			m := a.Await(machine.CleanFailed)
 			if !strings.Contains(m.LastError, c.says) || m.Fault == "" || m.Spare() || m.Erased != nil {

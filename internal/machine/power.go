@@ -190,7 +190,7 @@ func (s *Service) mindAgent(ctx context.Context, machine string) error {
 		if err != nil || running != nil {
 			return err
 		}
-		_, err = s.engine.Start(ctx, tx, "machine-warm", Resource(m.ID), "", work{m.ID})
+		_, err = s.engine.Start(ctx, tx, "machine-warm", Resource(m.ID), "", work{Machine: m.ID})
 		return err
 	})
 }

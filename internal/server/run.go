@@ -112,7 +112,12 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	running.Go(func() { p.engine.Run(ctx) })
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
 	running.Go(func() { p.every(ctx, "recover images", time.Minute, p.images.Recover) })
-	ready(c.PublicURL)
+	unready, err := config.SayReady(c.Home)
+	if err != nil {
+		stop(err)
+	} else {
+		ready(c.PublicURL)
+	}
 
 	<-ctx.Done()
 	log.Info("stopping")
@@ -123,7 +128,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 			_ = server.Close() // long polls and consoles do not end by themselves
 		}
 	}
-	closed := boot.Close()
+	closed := errors.Join(boot.Close(), unready())
 	running.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, closed)

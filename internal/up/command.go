@@ -64,7 +64,7 @@ func asRoot(home string, body func() error) error {
 		if err != nil {
 			return err
 		}
-		return syscall.Exec(sudo, append([]string{"sudo", "XDG_CACHE_HOME=" + cache}, os.Args...), os.Environ())
+		return syscall.Exec(sudo, append([]string{"sudo", "XDG_CACHE_HOME=" + cache, "INGOT_HOME=" + home}, os.Args...), os.Environ())
 	}
 	if err := body(); err != nil {
 		return err

@@ -4,7 +4,6 @@ package workflowtest
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -43,7 +43,7 @@ type Case[S any] struct {
 const rounds = 120
 
 // errInjected is the failure that Unwind injects.
-var errInjected = errors.New("injected failure")
+var errInjected = fault.New(fault.Unavailable, "injected failure")
 
 // point of a step at which the process dies.
 type point string
