@@ -110,15 +110,14 @@ func (c *client) read(path string, out any) (int, error) {
 
 // node is what the tests read of a machine.
 type node struct {
-	UUID             string `json:"uuid"`
-	Name             string `json:"name"`
-	State            string `json:"provision_state"`
-	Instance         string `json:"instance_uuid"`
-	Maintenance      bool   `json:"maintenance"`
-	Reason           string `json:"maintenance_reason"`
-	Fault            string `json:"fault"`
-	LastError        string `json:"last_error"`
-	TargetPowerState string `json:"target_power_state"`
+	UUID        string `json:"uuid"`
+	Name        string `json:"name"`
+	State       string `json:"provision_state"`
+	Instance    string `json:"instance_uuid"`
+	Maintenance bool   `json:"maintenance"`
+	Reason      string `json:"maintenance_reason"`
+	Fault       string `json:"fault"`
+	LastError   string `json:"last_error"`
 }
 
 func (c *client) node(name string) (n node, err error) {

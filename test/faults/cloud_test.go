@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -38,28 +37,30 @@ func needs(t *testing.T) {
 	}
 }
 
+// folder keeps the program for as long as the tests run.
+var folder string
+
 // program is the one that is installed, built once.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ingot-faults-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/ingot")
+	cmd := exec.Command("go", "build", "-o", folder+"/", "./cmd/ingot")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("build: %w: %s", err, out), os.RemoveAll(dir))
+		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
-	return filepath.Join(dir, "ingot"), nil
+	return filepath.Join(folder, "ingot"), nil
 })
 
 func TestMain(m *testing.M) {
+	var err error
+	if folder, err = os.MkdirTemp("", "ingot-faults-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
-	if path, err := program(); code == 0 && !testing.Short() && os.Getuid() == 0 && err == nil {
-		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+	if err := os.RemoveAll(folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/agent"
+	"github.com/ingotcloud/ingot/internal/agent/deploy"
 	"github.com/ingotcloud/ingot/internal/agentapi"
 	"github.com/ingotcloud/ingot/internal/lab/vbmc"
 )
@@ -209,7 +210,7 @@ func (h *hardware) Deploy(ctx context.Context, order agentapi.Deploy, images age
 	c := (*computer)(h)
 	var slow time.Duration
 	c.set(func() { c.deploys++; slow = c.slow })
-	manifest, err := images.Manifest(ctx, order.Image)
+	manifest, err := deploy.Fetch(ctx, images, order.Image, deploy.DefaultPatience)
 	if err != nil {
 		return agentapi.DeployResult{}, err
 	}

@@ -72,8 +72,8 @@ func TestTheDiskIsFull(t *testing.T) {
 	for _, path := range []string{"/compute/v2.1/servers/" + underWay, "/compute/v2.1/servers/detail", "/image/v2/images", "/baremetal/v1/nodes", "/network/v2.0/ports"} {
 		c.do("GET", path, nil, nil)
 	}
-	login(t, s) // people can look what is wrong
-	time.Sleep(3 * time.Second)
+	login(t, s)                 // people can look what is wrong
+	time.Sleep(3 * time.Second) // the deploy has ended meanwhile, and nobody could write it down
 	free()
 
 	// What was promised before or in between comes to its end, and nothing that was refused.
