@@ -33,8 +33,12 @@ func (s *session) haveOf(owner string, scope Scope, want []*wanted) (*have, []st
 		}
 	}
 	mine := sortedKeys(about)
+	for _, uuid := range mine {
+		h.doomed[uuid] = true
+	}
 	for _, w := range want {
 		about[w.uuid] = true
+		delete(h.doomed, w.uuid)
 		load(w.table.name, w.uuid)
 		for _, ref := range w.in {
 			load(ref.Table, ref.UUID())
@@ -76,7 +80,7 @@ func inScope(scope Scope) []ovsdb.Condition {
 type unit struct {
 	scope Scope
 	ops   []Op
-	last  bool           // it only deletes
+	last  int            // 1: it only removes rows; 2: and deletes rows that others may be in
 	needs map[Scope]bool // the scopes with rows that have to be there before
 }
 
@@ -107,6 +111,7 @@ func (s *session) units(owner string, want map[Scope][]*wanted) ([]*unit, error)
 			if !wantedSomewhere {
 				scope := Scope(marks[scopeKey])
 				mine[scope] = append(mine[scope], uuid)
+				h.doomed[uuid] = true
 			}
 		}
 	}
@@ -119,6 +124,7 @@ func (s *session) units(owner string, want map[Scope][]*wanted) ([]*unit, error)
 
 	var units []*unit
 	for _, scope := range sortedKeys(mine) {
+		slices.Sort(mine[scope])
 		ops, err := plan(h, owner, mine[scope], want[scope], coming)
 		if err != nil {
 			return nil, err
@@ -126,7 +132,13 @@ func (s *session) units(owner string, want map[Scope][]*wanted) ([]*unit, error)
 		if len(ops) == 0 {
 			continue
 		}
-		u := &unit{scope: scope, ops: ops, last: len(want[scope]) == 0, needs: map[Scope]bool{}}
+		u := &unit{scope: scope, ops: ops, needs: map[Scope]bool{}}
+		if len(want[scope]) == 0 {
+			u.last = 1
+			if slices.ContainsFunc(ops, func(o Op) bool { return o.Op == ovsdb.OperationDelete }) {
+				u.last = 2
+			}
+		}
 		for _, w := range want[scope] {
 			for _, uuid := range w.uses() {
 				if from := scopeOf[uuid]; coming[uuid] && from != scope {
@@ -161,13 +173,7 @@ func batches(units []*unit, size int) [][]Op {
 		rest[u.scope] = true
 	}
 	slices.SortFunc(units, func(a, b *unit) int {
-		if a.last != b.last {
-			if a.last {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Or(strings.Compare(string(a.scope), string(b.scope)))
+		return cmp.Or(a.last-b.last, strings.Compare(string(a.scope), string(b.scope)))
 	})
 	var packed [][]Op
 	add := func(ops []Op, apart bool) {

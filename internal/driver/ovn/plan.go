@@ -19,11 +19,12 @@ type Op = ovsdb.Operation
 type have struct {
 	rows    map[string]model.Model // by UUID: those wanted, those that the plan answers for, and those that hold them or should
 	targets map[string]bool        // UUIDs of rows, anybody's, that the wanted ones refer to
+	doomed  map[string]bool        // UUIDs of our rows that nobody wants
 	holders map[string][]string    // by UUID of the first two: the rows that hold them, of ours
 }
 
 func newHave() *have {
-	return &have{map[string]model.Model{}, map[string]bool{}, map[string][]string{}}
+	return &have{map[string]model.Model{}, map[string]bool{}, map[string]bool{}, map[string][]string{}}
 }
 
 // find fills in who holds the rows about which the plan is.
@@ -49,9 +50,9 @@ func (t *table) foreign(row model.Model, owner string) bool {
 	return mark != "" && mark != owner
 }
 
-// plan computes the operations that make the rows that are there into those that are wanted. It deletes those of mine that
-// are not wanted. The rows in coming count as there: an earlier transaction will have made them. It is a pure function, and
-// gives no operations when there is nothing to do.
+// plan computes the operations that make the rows that are there into those that are wanted. Of the doomed rows it removes
+// mine. The rows in coming count as there: an earlier transaction will have made them. It is a pure function, and gives no
+// operations when there is nothing to do.
 func plan(h *have, owner string, mine []string, want []*wanted, coming map[string]bool) ([]Op, error) {
 	p := &planning{have: h, want: map[string]*wanted{}, coming: coming,
 		held: map[string]map[*column][]string{}, moves: map[place]*move{}}
@@ -149,7 +150,7 @@ func (p *planning) place(w *wanted) error {
 }
 
 func (p *planning) exists(uuid string) bool {
-	return p.rows[uuid] != nil || p.targets[uuid] || p.want[uuid] != nil || p.coming[uuid]
+	return !p.doomed[uuid] && (p.rows[uuid] != nil || p.targets[uuid] || p.want[uuid] != nil || p.coming[uuid])
 }
 
 func (p *planning) takeOut(uuid string, t *table, holder string) {
@@ -157,23 +158,25 @@ func (p *planning) takeOut(uuid string, t *table, holder string) {
 	m.out = append(m.out, uuid)
 }
 
-// remove deletes those of mine that nobody wants. Only a row of a root table can be deleted; the others vanish when the last
-// row that holds them lets go of them or is deleted itself.
+// remove takes the rows out of all that hold them and deletes them. Only a row of a root table can be deleted; the others
+// vanish when the last row that holds them lets go of them or is deleted itself.
+//
+// The database would take a deleted row out of the sets that refer to it weakly, but ovsdb-server (seen in 3.1.0 and 3.5.0)
+// forgets to where the same transaction changes another column of the row with the set, and aborts later. So no
+// transaction may count on it.
 func (p *planning) remove(mine []string) []Op {
 	gone := map[string]bool{}
 	var ops []Op
-	for _, uuid := range slices.Sorted(slices.Values(mine)) {
-		if t := tableOf(p.rows[uuid]); p.want[uuid] == nil && t.root {
+	for _, uuid := range mine {
+		if t := tableOf(p.rows[uuid]); p.doomed[uuid] && t.root {
 			gone[uuid] = true
 			ops = append(ops, Op{Op: ovsdb.OperationDelete, Table: t.name, Where: only(uuid)})
 		}
 	}
 	for _, uuid := range mine {
-		if t := tableOf(p.rows[uuid]); p.want[uuid] == nil && !t.root {
-			for _, holder := range p.holders[uuid] {
-				if !gone[holder] {
-					p.takeOut(uuid, t, holder)
-				}
+		for _, holder := range p.holders[uuid] {
+			if p.doomed[uuid] && !gone[holder] {
+				p.takeOut(uuid, tableOf(p.rows[uuid]), holder)
 			}
 		}
 	}

@@ -43,7 +43,9 @@ func WithSchema(t testing.TB, name string, schema []byte, args ...string) *Datab
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	if os.Getenv("KEEP") == "" {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+	}
 	d := &Database{t: t, dir: dir, name: name, schema: schema, args: args}
 	d.Wipe()
 	d.Start()
