@@ -50,10 +50,17 @@ func (t *table) foreign(row model.Model, owner string) bool {
 	return mark != "" && mark != owner
 }
 
-// plan computes the operations that make the rows that are there into those that are wanted. Of the doomed rows it removes
-// mine. The rows in coming count as there: an earlier transaction will have made them. It is a pure function, and gives no
-// operations when there is nothing to do.
-func plan(h *have, owner string, mine []string, want []*wanted, coming map[string]bool) ([]Op, error) {
+// changes is what a plan comes to. Its operations go into one transaction.
+type changes struct {
+	ops     []Op
+	removes bool // rows vanish
+	deletes bool // and some of them are of a root table, so that they may take rows of other scopes with them
+}
+
+// plan computes what makes the rows that are there into those that are wanted. Of the doomed rows it removes mine. The rows
+// in coming count as there: an earlier transaction will have made them. It is a pure function, and gives no operations when
+// there is nothing to do.
+func plan(h *have, owner string, mine []string, want []*wanted, coming map[string]bool) (*changes, error) {
 	p := &planning{have: h, want: map[string]*wanted{}, coming: coming,
 		held: map[string]map[*column][]string{}, moves: map[place]*move{}}
 	for _, w := range want {
@@ -69,17 +76,18 @@ func plan(h *have, owner string, mine []string, want []*wanted, coming map[strin
 			return nil, err
 		}
 	}
-	var ops []Op
+	done := &changes{removes: slices.ContainsFunc(mine, func(uuid string) bool { return h.doomed[uuid] })}
 	for _, w := range want {
 		if row, there := h.rows[w.uuid]; there {
-			ops = append(ops, w.table.change(w.uuid, row, w.model)...)
+			done.ops = append(done.ops, w.table.change(w.uuid, row, w.model)...)
 		} else {
-			ops = append(ops, w.table.insert(w.uuid, w.model, p.held[w.uuid]))
+			done.ops = append(done.ops, w.table.insert(w.uuid, w.model, p.held[w.uuid]))
 		}
 	}
 	deletions := p.remove(mine)
-	ops = append(ops, p.moveOps()...)
-	return append(ops, deletions...), nil
+	done.deletes = len(deletions) > 0
+	done.ops = slices.Concat(done.ops, p.moveOps(), deletions)
+	return done, nil
 }
 
 func (w *wanted) ref() Ref { return Ref{w.table.name, w.table.marks(w.model)[idKey]} }
@@ -161,9 +169,9 @@ func (p *planning) takeOut(uuid string, t *table, holder string) {
 // remove takes the rows out of all that hold them and deletes them. Only a row of a root table can be deleted; the others
 // vanish when the last row that holds them lets go of them or is deleted itself.
 //
-// The database would take a deleted row out of the sets that refer to it weakly, but ovsdb-server (seen in 3.1.0 and 3.5.0)
-// forgets to where the same transaction changes another column of the row with the set, and aborts later. So no
-// transaction may count on it.
+// The database would take a row that vanishes out of the sets that refer to it weakly, but ovsdb-server (seen in 3.1.0 and
+// 3.5.0) forgets to where the same transaction also changes the row with the set, and aborts later. So a transaction takes
+// the rows out itself, of all sets that it may change.
 func (p *planning) remove(mine []string) []Op {
 	gone := map[string]bool{}
 	var ops []Op
