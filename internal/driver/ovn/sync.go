@@ -20,16 +20,20 @@ func (c *Client) Sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	global, err := s.global()
+	if err != nil {
+		return err
+	}
 	results, err := s.results(ctx, []Op{
-		{Op: ovsdb.OperationMutate, Table: nbdb.NBGlobalTable, Where: []ovsdb.Condition{},
+		{Op: ovsdb.OperationMutate, Table: nbdb.NBGlobalTable, Where: only(global.UUID),
 			Mutations: []ovsdb.Mutation{{Column: "nb_cfg", Mutator: ovsdb.MutateOperationAdd, Value: 1}}},
-		{Op: ovsdb.OperationSelect, Table: nbdb.NBGlobalTable, Columns: []string{"nb_cfg"}},
+		{Op: ovsdb.OperationSelect, Table: nbdb.NBGlobalTable, Where: only(global.UUID), Columns: []string{"nb_cfg"}},
 	})
 	if err != nil {
 		return err
 	}
 	if len(results[1].Rows) != 1 {
-		return fault.New(fault.Unavailable, "OVN's northbound database was never used: ovn-northd does not run.")
+		return fault.New(fault.Unavailable, "OVN's northbound database has just been made anew.")
 	}
 	number, ok := results[1].Rows[0]["nb_cfg"].(float64)
 	if !ok {
@@ -40,11 +44,10 @@ func (c *Client) Sync(ctx context.Context) error {
 	defer look.Stop()
 	for {
 		changed := c.globalChange()
-		var global []nbdb.NBGlobal
-		if err := s.List(ctx, &global); err != nil {
-			return fault.Wrap(err, fault.Internal, "OVN's state cannot be read.")
+		if global, err = s.global(); err != nil {
+			return err
 		}
-		if len(global) == 1 && global[0].HvCfg >= target {
+		if global.HvCfg >= target {
 			return nil
 		}
 		select {
@@ -56,6 +59,14 @@ func (c *Client) Sync(ctx context.Context) error {
 			return fault.Wrap(ctx.Err(), fault.Unavailable, "OVN has not carried out the change yet%s.", c.behind(target))
 		}
 	}
+}
+
+// global is the row of OVN's own state.
+func (s *session) global() (*nbdb.NBGlobal, error) {
+	for _, row := range s.rows.Table(nbdb.NBGlobalTable).Rows() {
+		return row.(*nbdb.NBGlobal), nil
+	}
+	return nil, fault.New(fault.Unavailable, "OVN's northbound database was never used: ovn-northd does not run.")
 }
 
 // behind names the chassis that have not reached a number of nb_cfg.

@@ -1,5 +1,5 @@
 // Package ovntest runs OVN's databases, and ovn-northd where a test needs it, for one test: programs of the installed
-// packages in a folder of their own. No chassis runs; a test that wants one writes its row (Fake).
+// packages in a folder of their own. No chassis runs; a test that wants one writes its rows with ovn-sbctl (Control).
 package ovntest
 
 import (
@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,9 +44,7 @@ func WithSchema(t testing.TB, name string, schema []byte, args ...string) *Datab
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv("KEEP") == "" {
-		t.Cleanup(func() { os.RemoveAll(dir) })
-	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	d := &Database{t: t, dir: dir, name: name, schema: schema, args: args}
 	d.Wipe()
 	d.Start()
@@ -55,6 +54,26 @@ func WithSchema(t testing.TB, name string, schema []byte, args ...string) *Datab
 
 // Endpoint is where the database listens.
 func (d *Database) Endpoint() string { return "unix:" + d.socket() }
+
+// Port is the TCP port that a server with a remote on port 0 listens on.
+func (d *Database) Port() string {
+	d.t.Helper()
+	log := filepath.Join(d.dir, "ovsdb-server.log")
+	var port string
+	Eventually(d.t, "ovsdb-server tells its port", func() bool {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if m := listening.FindSubmatch(text); m != nil {
+			port = string(m[1])
+		}
+		return port != ""
+	})
+	return port
+}
+
+var listening = regexp.MustCompile(`[Ll]istening on port (\d+)`)
 
 func (d *Database) socket() string { return filepath.Join(d.dir, d.name+".sock") }
 func (d *Database) file() string   { return filepath.Join(d.dir, d.name+".db") }
@@ -77,7 +96,7 @@ func (d *Database) Wipe() {
 // Start starts the server, and returns when it listens.
 func (d *Database) Start() {
 	d.t.Helper()
-	args := append([]string{"--remote=punix:" + d.socket(), "--unixctl=" + filepath.Join(d.dir, d.name+".ctl"), "-vconsole:warn"}, d.args...)
+	args := append([]string{"--remote=punix:" + d.socket(), "--unixctl=" + filepath.Join(d.dir, d.name+".ctl"), "-vconsole:info"}, d.args...)
 	d.server = start(d.t, d.dir, "ovsdb-server", append(args, d.file())...)
 	Eventually(d.t, "ovsdb-server listens", func() bool {
 		c, err := net.Dial("unix", d.socket())
