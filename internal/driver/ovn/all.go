@@ -27,7 +27,7 @@ func (c *Client) ApplyAll(ctx context.Context, rows map[Scope][]Row) (int, error
 		return 0, err
 	}
 	return c.settle(ctx, func(s *session, attempt int) (int, error) {
-		units, err := s.units(c.owner, want)
+		all, err := s.compare(c.owner, want)
 		if err != nil {
 			return 0, err
 		}
@@ -36,7 +36,7 @@ func (c *Client) ApplyAll(ctx context.Context, rows map[Scope][]Row) (int, error
 			// Something was refused, perhaps for a name that a row still has which goes later. Do what can be done.
 			size = 0
 		}
-		return s.transactUnits(ctx, pack(order(units), size))
+		return s.transactUnits(ctx, c.owner, all, pack(order(all.units), size))
 	})
 }
 
@@ -50,12 +50,12 @@ func (c *Client) Differing(rows map[Scope][]Row) ([]Scope, error) {
 	if err != nil {
 		return nil, err
 	}
-	units, err := s.units(c.owner, want)
+	all, err := s.compare(c.owner, want)
 	if err != nil {
 		return nil, err
 	}
 	var scopes []Scope
-	for _, u := range units {
+	for _, u := range all.units {
 		scopes = append(scopes, u.scopes...)
 	}
 	return scopes, nil
@@ -80,25 +80,36 @@ func prepareAll(owner string, rows map[Scope][]Row) (map[Scope][]*wanted, error)
 	return all, nil
 }
 
-// unit is what has to be done in one transaction: for one scope, or for several that need each other or nothing special.
-type unit struct {
-	changes
-	scopes []Scope
-	last   bool           // nothing is wanted of it
-	needs  map[Scope]bool // the scopes with rows that have to be there before
+// comparison is all our rows beside those wanted.
+type comparison struct {
+	have   *have
+	mine   map[Scope][]string // UUIDs of the doomed rows
+	want   map[Scope][]*wanted
+	coming map[string]bool // UUIDs of the wanted rows that are not there
+	units  []*unit         // what differs
 }
 
-// units compares all our rows with those wanted, scope by scope. Scopes with nothing to do have none.
-func (s *session) units(owner string, want map[Scope][]*wanted) ([]*unit, error) {
-	h, about, coming := newHave(), map[string]bool{}, map[string]bool{}
+// unit is what has to be done in one transaction: for one scope, or for several that need each other or nothing special.
+type unit struct {
+	scopes  []Scope
+	size    int            // operations
+	removes bool           // as in changes
+	deletes bool           // as in changes
+	last    bool           // nothing is wanted of it
+	needs   map[Scope]bool // the scopes with rows that have to be there before
+}
+
+// compare compares all our rows with those wanted, scope by scope. Scopes with nothing to do have no unit.
+func (s *session) compare(owner string, want map[Scope][]*wanted) (*comparison, error) {
+	all := &comparison{newHave(), map[Scope][]string{}, want, map[string]bool{}, nil}
+	about := map[string]bool{}
 	scopeOf := map[string]Scope{} // of the wanted rows
-	mine := map[Scope][]string{}
 	for scope, rows := range want {
-		mine[scope] = nil
+		all.mine[scope] = nil
 		for _, w := range rows {
 			scopeOf[w.uuid] = scope
 			about[w.uuid] = true
-			s.loadTargets(h, w)
+			s.loadTargets(all.have, w)
 		}
 	}
 	for _, name := range tables {
@@ -109,40 +120,50 @@ func (s *session) units(owner string, want map[Scope][]*wanted) ([]*unit, error)
 			if !isWanted && marks[ownerKey] != owner {
 				continue
 			}
-			h.rows[uuid], about[uuid] = row, true
+			all.have.rows[uuid], about[uuid] = row, true
 			if !isWanted {
 				scope := Scope(marks[scopeKey])
-				mine[scope] = append(mine[scope], uuid)
-				h.doomed[uuid] = true
+				all.mine[scope] = append(all.mine[scope], uuid)
+				all.have.doomed[uuid] = true
 			}
 		}
 	}
 	for uuid := range scopeOf {
-		coming[uuid] = h.rows[uuid] == nil
+		all.coming[uuid] = all.have.rows[uuid] == nil
 	}
-	h.find(owner, about)
+	all.have.find(owner, about)
 
-	var units []*unit
-	for _, scope := range sortedKeys(mine) {
-		slices.Sort(mine[scope])
-		done, err := plan(h, owner, mine[scope], want[scope], coming)
+	for _, scope := range sortedKeys(all.mine) {
+		slices.Sort(all.mine[scope])
+		done, err := all.plan(owner, scope)
 		if err != nil {
 			return nil, err
 		}
 		if len(done.ops) == 0 {
 			continue
 		}
-		u := &unit{changes: *done, scopes: []Scope{scope}, last: len(want[scope]) == 0, needs: map[Scope]bool{}}
+		u := &unit{[]Scope{scope}, len(done.ops), done.removes, done.deletes, len(want[scope]) == 0, map[Scope]bool{}}
 		for _, w := range want[scope] {
 			for _, uuid := range w.uses() {
-				if from := scopeOf[uuid]; coming[uuid] && from != scope {
+				if from := scopeOf[uuid]; all.coming[uuid] && from != scope {
 					u.needs[from] = true
 				}
 			}
 		}
-		units = append(units, u)
+		all.units = append(all.units, u)
 	}
-	return units, nil
+	return all, nil
+}
+
+// plan plans for several scopes at once.
+func (all *comparison) plan(owner string, scopes ...Scope) (*changes, error) {
+	var mine []string
+	var want []*wanted
+	for _, scope := range scopes {
+		mine = append(mine, all.mine[scope]...)
+		want = append(want, all.want[scope]...)
+	}
+	return plan(all.have, owner, mine, want, all.coming)
 }
 
 // uses is the UUIDs of the rows that hold this one and that it refers to.
@@ -159,46 +180,58 @@ func (w *wanted) uses() []string {
 	return uuids
 }
 
-// order puts the units in an order in which each finds what it needs; those that need each other become one. Removals come
-// last, of rows in others before those of the others.
+// order puts the units in an order in which each finds what it needs, and has that near. Removals come last, of rows in
+// others before those of the others. Where units need each other in a circle, all that are wanted become one.
 func order(units []*unit) []*unit {
+	of := map[Scope]*unit{}
+	needed := map[Scope]bool{}
+	for _, u := range units {
+		of[u.scopes[0]] = u
+		maps.Copy(needed, u.needs)
+	}
 	rank := func(u *unit) int {
 		switch {
-		case !u.last:
+		case !u.last && !needed[u.scopes[0]]: // these bring what they need
 			return 0
-		case !u.deletes:
+		case !u.last:
 			return 1
-		default:
+		case !u.deletes:
 			return 2
+		default:
+			return 3
 		}
 	}
-	waiting := slices.SortedFunc(slices.Values(units), func(a, b *unit) int {
+	sorted := slices.SortedFunc(slices.Values(units), func(a, b *unit) int {
 		return cmp.Or(rank(a)-rank(b), strings.Compare(string(a.scopes[0]), string(b.scopes[0])))
 	})
-	unplaced := map[Scope]bool{}
-	for _, u := range units {
-		unplaced[u.scopes[0]] = true
+	const visiting, placed = 1, 2
+	state := map[*unit]int{}
+	circle := false
+	var list []*unit
+	var place func(u *unit)
+	place = func(u *unit) {
+		circle = circle || state[u] == visiting
+		if state[u] != 0 {
+			return
+		}
+		state[u] = visiting
+		for _, scope := range sortedKeys(u.needs) {
+			place(of[scope])
+		}
+		state[u] = placed
+		list = append(list, u)
 	}
-	var placed []*unit
-	for len(waiting) > 0 {
-		var ready, rest []*unit
-		for _, u := range waiting {
-			if needsAny(u, unplaced) {
-				rest = append(rest, u)
-			} else {
-				ready = append(ready, u)
-			}
-		}
-		if len(ready) == 0 {
-			return append(placed, merge(rest))
-		}
-		for _, u := range ready {
-			delete(unplaced, u.scopes[0])
-		}
-		placed = append(placed, ready...)
-		waiting = rest
+	for _, u := range sorted {
+		place(u)
 	}
-	return placed
+	if circle {
+		n := slices.IndexFunc(list, func(u *unit) bool { return u.last })
+		if n < 0 {
+			n = len(list)
+		}
+		list = append([]*unit{merge(list[:n])}, list[n:]...)
+	}
+	return list
 }
 
 func needsAny(u *unit, of map[Scope]bool) bool {
@@ -215,7 +248,7 @@ func merge(units []*unit) *unit {
 	one := &unit{needs: map[Scope]bool{}}
 	for _, u := range units {
 		one.scopes = append(one.scopes, u.scopes...)
-		one.ops = append(one.ops, u.ops...)
+		one.size += u.size
 		one.removes = one.removes || u.removes
 		one.deletes = one.deletes || u.deletes
 		maps.Copy(one.needs, u.needs)
@@ -230,9 +263,9 @@ func merge(units []*unit) *unit {
 func pack(units []*unit, size int) []*unit {
 	var packed []*unit
 	for rest := units; len(rest) > 0; {
-		n, ops := 1, len(rest[0].ops)
-		for !rest[0].removes && n < len(rest) && !rest[n].removes && ops+len(rest[n].ops) <= size {
-			ops += len(rest[n].ops)
+		n, ops := 1, rest[0].size
+		for !rest[0].removes && n < len(rest) && !rest[n].removes && ops+rest[n].size <= size {
+			ops += rest[n].size
 			n++
 		}
 		packed = append(packed, merge(rest[:n]))
@@ -243,15 +276,18 @@ func pack(units []*unit, size int) []*unit {
 
 // transactUnits carries out the units, and goes on after a conflict with those that need nothing of the unit that had it. It
 // returns how many operations it carried out and the last conflict.
-func (s *session) transactUnits(ctx context.Context, units []*unit) (int, error) {
+func (s *session) transactUnits(ctx context.Context, owner string, all *comparison, units []*unit) (int, error) {
 	failed := map[Scope]bool{}
 	var conflict error
 	n := 0
 	for _, u := range units {
 		if !needsAny(u, failed) {
-			err := s.transact(ctx, u.ops)
+			done, err := all.plan(owner, u.scopes...)
 			if err == nil {
-				n += len(u.ops)
+				err = s.transact(ctx, done.ops)
+			}
+			if err == nil {
+				n += len(done.ops)
 				continue
 			}
 			if conflict = err; !fault.Is(err, fault.Conflict) {
