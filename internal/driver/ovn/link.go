@@ -43,7 +43,7 @@ type link struct {
 
 	mu    sync.Mutex
 	now   *session      // nil: down
-	err   error         // why it is down
+	err   error         // why it is down; nil: it is not, or that is not known yet
 	since time.Time     // when it went down
 	up    chan struct{} // closed when now is set, new when it is cleared
 }
@@ -110,6 +110,7 @@ func (l *link) dial(ctx context.Context) (*session, error) {
 	}
 	s := &session{Client: c, rows: c.Cache(), gone: make(chan struct{})}
 	if s.rows == nil {
+		c.Close()
 		return nil, errors.New("the connection was lost at once")
 	}
 	s.rows.AddEventHandler(l.handler)
@@ -171,18 +172,22 @@ func (l *link) health() error {
 	if l.now != nil && l.now.CurrentEndpoint() != "" {
 		return nil
 	}
+	return l.away()
+}
+
+// away is the fault of a database that is not connected. The caller holds mu.
+func (l *link) away() error {
 	return fault.Wrap(l.err, fault.Unavailable, "OVN's %s database has been away since %s.", l.name, l.since.UTC().Format(time.RFC3339))
 }
 
 // session is the connection there is now.
 func (l *link) session() (*session, error) {
 	l.mu.Lock()
-	s := l.now
-	l.mu.Unlock()
-	if s == nil {
-		return nil, l.health()
+	defer l.mu.Unlock()
+	if l.now == nil {
+		return nil, l.away()
 	}
-	return s, nil
+	return l.now, nil
 }
 
 func (l *link) wait(ctx context.Context) error {
@@ -193,6 +198,8 @@ func (l *link) wait(ctx context.Context) error {
 	case <-up:
 		return nil
 	case <-ctx.Done():
-		return l.health()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.away()
 	}
 }

@@ -103,7 +103,7 @@ func (c *Client) Health() error {
 	return errors.Join(sick...)
 }
 
-// Wait waits until the client is connected, or else until the end of ctx; then it returns what Health says.
+// Wait waits until the client is connected, or else until the end of ctx, which is the fault Unavailable.
 func (c *Client) Wait(ctx context.Context) error {
 	for _, l := range []*link{c.nb, c.sb} {
 		if l == nil {

@@ -54,7 +54,7 @@ func (c *Client) Sync(ctx context.Context) error {
 		case <-changed:
 		case <-look.C:
 		case <-s.gone:
-			return c.nb.health()
+			return fault.New(fault.Unavailable, "OVN's northbound database was lost while its chassis carried out the change.")
 		case <-ctx.Done():
 			return fault.Wrap(ctx.Err(), fault.Unavailable, "OVN has not carried out the change yet%s.", c.behind(target))
 		}

@@ -16,8 +16,8 @@ import (
 type table struct {
 	name    string
 	root    bool               // its rows exist by themselves; others vanish when no row holds them
-	uuid    int                // the model's field of the UUID
-	marks_  int                // and that of external_ids
+	uuidAt  int                // the model's field of the UUID
+	marksAt int                // and that of external_ids
 	columns []*column          // those that a wanted row decides
 	holds   map[string]*column // by table: columns with any number of that table's rows
 }
@@ -66,11 +66,11 @@ func describe() map[string]*table {
 		if name == nbdb.NBGlobalTable {
 			continue
 		}
-		t := &table{name: name, root: schema.Tables[name].IsRoot, marks_: -1, holds: map[string]*column{}}
+		t := &table{name: name, root: schema.Tables[name].IsRoot, marksAt: -1, holds: map[string]*column{}}
 		for i := range modelType.Elem().NumField() {
 			columnName := modelType.Elem().Field(i).Tag.Get("ovsdb")
 			if columnName == "_uuid" {
-				t.uuid = i
+				t.uuidAt = i
 				continue
 			}
 			c := &column{name: columnName, field: i, schema: schema.Tables[name].Columns[columnName]}
@@ -87,10 +87,10 @@ func describe() map[string]*table {
 				t.columns = append(t.columns, c)
 			}
 			if columnName == "external_ids" {
-				t.marks_ = i
+				t.marksAt = i
 			}
 		}
-		if t.marks_ < 0 {
+		if t.marksAt < 0 {
 			panic(fmt.Sprintf("ovn: rows of %s have no place for our marks", name))
 		}
 		found[name] = t
@@ -102,14 +102,14 @@ func field(m model.Model, i int) reflect.Value { return reflect.ValueOf(m).Elem(
 
 // marks is the row's external_ids.
 func (t *table) marks(m model.Model) map[string]string {
-	ids := field(m, t.marks_)
+	ids := field(m, t.marksAt)
 	return ids.Interface().(map[string]string)
 }
 
 // normalize brings a row into the form that prepare promises, empties what is not the caller's to say, and makes a map
 // for the marks.
 func (t *table) normalize(m model.Model) {
-	field(m, t.uuid).SetString("")
+	field(m, t.uuidAt).SetString("")
 	for _, c := range t.holds {
 		field(m, c.field).SetZero()
 	}
@@ -120,7 +120,7 @@ func (t *table) normalize(m model.Model) {
 		}
 	}
 	if t.marks(m) == nil {
-		field(m, t.marks_).Set(reflect.ValueOf(map[string]string{}))
+		field(m, t.marksAt).Set(reflect.ValueOf(map[string]string{}))
 	}
 }
 

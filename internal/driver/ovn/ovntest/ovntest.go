@@ -160,7 +160,7 @@ func program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("%s is not installed (packages ovn-common, ovn-central, openvswitch-switch)", name)
+		t.Skipf("%s is not installed (packages ovn-common and ovn-central)", name)
 	}
 	return path
 }
