@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 run=(
 	# The virtual rack: machines, firmware, TPMs, netboot.
 	qemu-system-x86 qemu-utils ovmf swtpm ipxe iproute2
+	# The networks between them: rules for namespaces, and Open vSwitch and OVN from a Debian root of their own.
+	nftables mmdebstrap
 	# RAM disk and disk images.
 	systemd-boot-efi binutils mtools dosfstools e2fsprogs gdisk xorriso zstd kmod sbsigntool
 	# What the reader of `make up` is told to use.

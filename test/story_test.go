@@ -17,6 +17,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // TestStories runs the scripts one after the other, in the order of their names, against one cloud. The first brings it
@@ -60,7 +63,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files: []string{script}, Setup: setup(repository, bin, home), RequireExplicitExec: true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"openrc": openrc, "retry": retry, "zeroed": zeroed, "background": background, "sigkill": sigkill,
+					"openrc": openrc, "retry": retry, "zeroed": zeroed, "machines": machines, "sigkill": sigkill, "stopped": stopped,
 				},
 			})
 		})
@@ -74,7 +77,7 @@ func TestStories(t *testing.T) {
 func buildPrograms(t *testing.T, repository string) string {
 	t.Helper()
 	bin := t.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "./cmd/...")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", bin+"/", "./cmd/...", "./internal/lab/tenantimage/cloudstart")
 	cmd.Dir = repository
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -167,12 +170,22 @@ func firstByte(path string) (int64, error) {
 	}
 }
 
-// background COMMAND… starts a command and does not wait for it.
-func background(ts *testscript.TestScript, _ bool, args []string) {
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	ts.Check(cmd.Start())
-	go cmd.Wait() //nolint:errcheck // it may end as it likes
+// machines SECONDS STATE waits until every machine is in the state. The script must be logged in as admin.
+func machines(ts *testscript.TestScript, _ bool, args []string) {
+	seconds, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	deadline := time.Now().Add(time.Duration(seconds) * time.Second)
+	for {
+		ts.Check(ts.Exec("openstack", "baremetal", "node", "list", "-f", "value", "-c", "Provisioning State"))
+		states := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+		if !slices.ContainsFunc(states, func(state string) bool { return state != args[1] }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("after %d s the machines are %q", seconds, states)
+		}
+		time.Sleep(time.Second)
+	}
 }
 
 // sigkill NAME kills a daemon of the cloud (serve, lab) without warning.
@@ -182,6 +195,24 @@ func sigkill(ts *testscript.TestScript, _ bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+}
+
+// stopped fails when the cloud still has a process or a network namespace on this host.
+func stopped(ts *testscript.TestScript, _ bool, _ []string) {
+	home := ts.Getenv("CLOUD")
+	rack, err := lab.ReadDescription(filepath.Join(home, "lab"))
+	ts.Check(err)
+	if netns.Exists(rack.Netns) {
+		ts.Fatalf("the network namespace %s is left", rack.Netns)
+	}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	ts.Check(err)
+	for _, path := range lines {
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(text, []byte(home)) { // otherwise it has just ended
+			ts.Fatalf("a process is left: %q", text)
+		}
+	}
 }
 
 func tail(path string) string {

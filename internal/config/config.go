@@ -101,6 +101,9 @@ type Machines struct {
 	SigningCert string `yaml:"signing_cert"`
 	// LookEvery is how often power and agents are looked at.
 	LookEvery time.Duration `yaml:"look_every"`
+	// BootTimeout is how long a machine may take from being switched on to the agent's first word: longer than the
+	// slowest POST in the rack. A machine that takes longer is quarantined.
+	BootTimeout time.Duration `yaml:"boot_timeout"`
 }
 
 // Network that all tenants share.
@@ -123,7 +126,7 @@ func Default() Config {
 		Machines: Machines{
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
 			First: netip.MustParseAddr("10.77.0.10"), Last: netip.MustParseAddr("10.77.0.99"),
-			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second,
+			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
 		Network: Network{
 			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
@@ -233,6 +236,9 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	if c.Machines.LookEvery < time.Second {
 		wrong("machines.look_every", "a second is the least")
+	}
+	if c.Machines.BootTimeout < time.Second {
+		wrong("machines.boot_timeout", "a second is the least")
 	}
 	quarantine := c.Machines.Address.Masked()
 	inside := func(key string, addr netip.Addr, network netip.Prefix) {

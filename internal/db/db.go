@@ -137,6 +137,16 @@ func IsDuplicate(err error) bool {
 	return errors.As(err, &lite) && (lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
+// IsFull reports whether err is a write for which the database's disk has no room. Nothing of it was written.
+func IsFull(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "53100"
+	}
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_FULL
+}
+
 // Changed gives how many rows an Exec changed.
 func Changed(result sql.Result, err error) (int64, error) {
 	if err != nil {

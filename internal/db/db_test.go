@@ -98,3 +98,18 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestAFullDatabaseIsTold(t *testing.T) {
+	d := dbtest.SQLite(t)
+	d.SetMaxOpenConns(1)                                           // the limit is the connection's
+	if _, err := d.Exec(`PRAGMA max_page_count = 1`); err != nil { // as small as it is now
+		t.Fatal(err)
+	}
+	_, err := d.Exec(`CREATE TABLE big AS SELECT zeroblob(1000000) AS b`)
+	if !db.IsFull(err) {
+		t.Errorf("a full database gave %v", err)
+	}
+	if _, err := d.Exec(`SELECT nothing`); err == nil || db.IsFull(err) {
+		t.Errorf("a mistake gave %v", err)
+	}
+}

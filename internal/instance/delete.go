@@ -2,8 +2,10 @@ package instance
 
 import (
 	"context"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
@@ -12,6 +14,7 @@ import (
 type deletion struct {
 	Instance string
 	Machine  string
+	Failures int    // of its BMC, in a row
 	Blame    string // why the machine cannot go back to the pool by itself
 }
 
@@ -19,9 +22,9 @@ type deletion struct {
 // it. It always comes to its end, also on a machine whose BMC is dead: that one is quarantined.
 func (s *Service) DeleteFlow() workflow.Flow[deletion] {
 	return workflow.Flow[deletion]{Name: "server-delete", Steps: []workflow.Step[deletion]{
-		workflow.Tx("begin", "Take the server out of service", s.beginDeletion),
+		workflow.Tx("begin", "Take the server out of service", s.beginDeletion).UndoTx(s.deletionFailed),
 		workflow.Do("power-off", "Switch the machine off", s.cutPower),
-		workflow.Tx("unplug", "Unplug and free the ports", s.unplug),
+		workflow.Tx("unplug", "Unplug and free the ports", s.free),
 		workflow.Tx("release", "Give the machine back for cleaning", s.release),
 	}}
 }
@@ -33,7 +36,7 @@ func (s *Service) Delete(ctx context.Context, v Viewer, id string, by By) error 
 		if err != nil {
 			return err
 		}
-		if err := unlocked(v, i); err != nil {
+		if err := i.Unlocked(v); err != nil {
 			return err
 		}
 		if i.TaskState == DeletingIt {
@@ -60,30 +63,50 @@ func (s *Service) beginDeletion(ctx context.Context, tx *db.Tx, _ *workflow.Run,
 	if d.Machine == "" {
 		return nil
 	}
-	return s.machines.Deleting(ctx, tx, d.Machine)
+	return ignore(s.machines.Deleting(ctx, tx, d.Machine), fault.NotFound)
 }
 
-// powerPatience is how often a BMC that does not answer is asked to switch a machine off before the machine counts as
-// out of control.
-const powerPatience = 5
+// deletionFailed lets the server be deleted once more.
+func (s *Service) deletionFailed(ctx context.Context, tx *db.Tx, run *workflow.Run, d *deletion) error {
+	return s.change(ctx, tx, d.Instance, func(i *Instance) { i.TaskState, i.Fault = NoTask, s.faultOf(run) })
+}
 
+// cutPower waits for as long as the machine may still go off; a BMC that is dead or refuses is given up.
 func (s *Service) cutPower(ctx context.Context, run *workflow.Run, d *deletion) error {
 	if d.Machine == "" {
 		return nil
 	}
 	err := s.machines.EnsurePower(ctx, run, d.Machine, machine.PowerOff, 0)
-	if err != nil && run.Attempt >= powerPatience {
-		d.Blame = "It could not be switched off when its server was deleted: " + err.Error()
+	switch {
+	case err == nil || ctx.Err() != nil || fault.Is(err, fault.NotFound): // an operator may have deleted the machine
+		return ignore(err, fault.NotFound)
+	case workflow.IsOutcome(err):
+		d.Failures = 0
+		return err
+	}
+	if d.Failures++; d.Failures <= bmcPatience && fault.Is(err, fault.Unavailable) {
+		return workflow.Retry(err, time.Duration(d.Failures)*time.Second)
+	}
+	d.Blame = "It could not be switched off when its server was deleted: " + fault.Message(err)
+	return nil
+}
+
+func ignore(err error, kind fault.Kind) error {
+	if fault.Is(err, kind) {
 		return nil
 	}
 	return err
 }
 
-func (s *Service) unplug(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deletion) error {
-	if err := s.networks.Unbind(ctx, tx, d.Instance); err != nil {
+func (s *Service) free(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deletion) error {
+	i, err := s.byID(ctx, tx, d.Instance)
+	if err != nil {
 		return err
 	}
-	return s.networks.Drop(ctx, tx, d.Instance)
+	if err := s.drop(ctx, tx, i); err != nil {
+		return err
+	}
+	return s.save(ctx, tx, i)
 }
 
 func (s *Service) release(ctx context.Context, tx *db.Tx, run *workflow.Run, d *deletion) error {

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -36,20 +37,26 @@ func (s *Service) DeployFlow() workflow.Flow[deploy] {
 		workflow.Do("write-image", "Write the image to the disk", s.writeImage),
 		workflow.Do("boot-order", "Make the machine start from its disk", s.bootOrder),
 		workflow.Tx("hand-over", "Move the machine to the tenant's networks", s.handOver(true)).UndoTx(s.handOver(false)),
-		workflow.Do("start", "Start the tenant's system", s.start),
+		workflow.Do("start", "Start the tenant's system", s.start).UndoTx(s.forgetAgent),
 		workflow.Tx("activate", "The server is active", s.activate),
 	}}
 }
 
 // fail is the last undo: the instance rests in error with the reason, unless it is being deleted anyway.
 func (s *Service) fail(ctx context.Context, tx *db.Tx, run *workflow.Run, d *deploy) error {
+	if err := s.images.Release(ctx, tx, Resource(d.Instance)); err != nil {
+		return err
+	}
 	return s.change(ctx, tx, d.Instance, func(i *Instance) {
-		i.VMState = Errored
 		if i.TaskState != DeletingIt {
-			i.TaskState = NoTask
+			i.VMState, i.TaskState, i.Fault = Errored, NoTask, s.faultOf(run)
 		}
-		i.Fault = &Fault{Code: 500, Message: run.Err, Created: s.clock.Now()}
 	})
+}
+
+// faultOf is what an instance's owner is told of a failed run.
+func (s *Service) faultOf(run *workflow.Run) *Fault {
+	return &Fault{Code: 500, Message: run.Err, Created: s.clock.Now()}
 }
 
 func (s *Service) claim(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
@@ -76,8 +83,8 @@ func want(i *Instance, exclude []string) machine.Want {
 		Exclude:  exclude,
 	}
 	for key, value := range i.Flavor.ExtraSpecs {
-		if class, ok := strings.CutPrefix(key, "resources:CUSTOM_"); ok && value == "1" {
-			w.ResourceClass = strings.ToLower(class)
+		if class, ok := strings.CutPrefix(key, "resources:"); ok && strings.HasPrefix(class, "CUSTOM_") && value == "1" {
+			w.ResourceClass = class
 			w.Capacity = machine.Capacity{} // the class says it all, as with Nova
 		}
 		if trait, ok := strings.CutPrefix(key, "trait:"); ok && value == "required" {
@@ -143,17 +150,17 @@ func (s *Service) bind(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deplo
 	if err != nil {
 		return err
 	}
-	macs := make([]string, len(nics))
-	for i, nic := range nics {
-		macs[i] = nic.MAC
-	}
-	if err := s.networks.Bind(ctx, tx, d.Instance, d.Machine, macs); err != nil {
-		if fault.Is(err, fault.Exhausted) {
-			return workflow.Abort(err)
-		}
+	i, err := s.byID(ctx, tx, d.Instance)
+	if err != nil {
 		return err
 	}
-	return s.change(ctx, tx, d.Instance, func(i *Instance) { i.TaskState = Spawning })
+	if err := s.plug(ctx, tx, i, nics); fault.Is(err, fault.Exhausted) {
+		return d.another(false, err)
+	} else if err != nil {
+		return err
+	}
+	i.TaskState = Spawning
+	return s.save(ctx, tx, i)
 }
 
 func remove(list []string, item string) []string {
@@ -167,7 +174,11 @@ func remove(list []string, item string) []string {
 }
 
 func (s *Service) unbind(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
-	return s.networks.Unbind(ctx, tx, d.Instance)
+	i, err := s.byID(ctx, tx, d.Instance)
+	if err != nil {
+		return err
+	}
+	return s.unplug(ctx, tx, i)
 }
 
 func (s *Service) writeImage(ctx context.Context, run *workflow.Run, d *deploy) error {
@@ -208,7 +219,7 @@ func (s *Service) configDrive(ctx context.Context, i *Instance) ([]byte, error) 
 		return nil, err
 	}
 	meta := map[string]any{
-		"uuid": i.ID, "name": i.Name, "hostname": i.Hostname, "availability_zone": i.Zone, "project_id": i.Project,
+		"uuid": i.ID, "name": i.Name, "hostname": i.Hostname, "availability_zone": cmp.Or(i.Zone, DefaultZone), "project_id": i.Project,
 		"launch_index": i.LaunchIndex, "devices": []any{},
 	}
 	if len(i.Metadata) > 0 {
@@ -227,9 +238,17 @@ func (s *Service) configDrive(ctx context.Context, i *Instance) ([]byte, error) 
 	return configdrive.Build(content)
 }
 
-func (s *Service) bootOrder(ctx context.Context, _ *workflow.Run, d *deploy) error {
-	return s.machines.ToDisk(ctx, d.Machine)
+// bootOrder gives the machine up when its BMC keeps refusing: it would come back into the agent.
+func (s *Service) bootOrder(ctx context.Context, run *workflow.Run, d *deploy) error {
+	err := s.machines.ToDisk(ctx, d.Machine)
+	if err == nil || ctx.Err() != nil || fault.Is(err, fault.Unavailable) && run.Attempt < bmcPatience {
+		return err
+	}
+	return d.another(true, fault.Wrap(err, fault.Unavailable, "The machine could not be told to start from its disk: %s", fault.Message(err)))
 }
+
+// bmcPatience is how often a BMC that does not answer is asked once more.
+const bmcPatience = 4
 
 func (s *Service) handOver(over bool) workflow.TxBody[deploy] {
 	return func(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
@@ -253,6 +272,15 @@ func (s *Service) start(ctx context.Context, run *workflow.Run, d *deploy) error
 	kexec := i.Flavor.ExtraSpecs["ingot:boot"] != "firmware" && !m.Abilities.SecureBoot
 	command := agentapi.Command{Kind: agentapi.KindBoot, Boot: &agentapi.BootInto{Disk: d.Result.Disk, Kexec: kexec}}
 	return d.onAgent(s.machines.Ask(ctx, run, d.Machine, "boot", command, &d.Boot))
+}
+
+// forgetAgent is for a tenant's system that was perhaps started: then no agent is there to clean up, and a new one must be
+// fetched by firmware.
+func (s *Service) forgetAgent(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
+	if d.Machine == "" {
+		return nil
+	}
+	return s.machines.EndBoot(ctx, tx, d.Machine)
 }
 
 func (s *Service) activate(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {

@@ -46,18 +46,40 @@ type Instance struct {
 	KeyName, PublicKey          string
 	UserData                    string // base64
 	ConfigDrive                 bool   // the user asked for one; there always is one
-	Zone                        string
+	Zone                        string // as asked for; empty: any
 	Metadata                    map[string]string
 	Tags                        []string
+	AccessIPv4, AccessIPv6      string // what the user says; kept for clients
+	DiskConfig                  string // AUTO or MANUAL; kept for clients
+	Ports                       []Port
 	VMState                     VMState
 	TaskState                   TaskState
 	Power                       machine.PowerState
-	Locked                      bool
+	LockedBy                    Locker
 	LockReason                  string
 	Machine                     string // id; empty: none carries it
 	Fault                       *Fault
 	Created, Updated            time.Time
 	Launched, Deleted           time.Time // zero: not yet
+}
+
+// DefaultZone is the one availability zone.
+const DefaultZone = "nova"
+
+// Locker is who locked an instance: an admin's lock holds its owner too.
+type Locker string
+
+// The lockers.
+const (
+	NotLocked     Locker = ""
+	LockedByOwner Locker = "owner"
+	LockedByAdmin Locker = "admin"
+)
+
+// Port is a port of an instance.
+type Port struct {
+	ID  string
+	Own bool // made for the instance, and deleted with it
 }
 
 // Fault is why an instance is in error, for its owner.
@@ -70,8 +92,11 @@ type Fault struct {
 
 // Action is something that was asked of an instance.
 type Action struct {
-	Request, Instance, Action, Owner, Project, Run string
-	Started                                        time.Time
+	Request, Instance, Action, Owner, Project string
+	Run                                       string // that does it; empty: it was done at once
+	Started, Updated                          time.Time
+	Failed                                    bool
+	ended                                     time.Time
 }
 
 // Resource is the name under which workflows hold an instance.

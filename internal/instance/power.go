@@ -91,9 +91,8 @@ func (s *Service) powered(ctx context.Context, tx *db.Tx, _ *workflow.Run, p *po
 func (s *Service) powerFailed(ctx context.Context, tx *db.Tx, run *workflow.Run, p *powering) error {
 	return s.change(ctx, tx, p.Instance, func(i *Instance) {
 		if i.TaskState != DeletingIt {
-			i.TaskState = NoTask
+			i.TaskState, i.Fault = NoTask, s.faultOf(run)
 		}
-		i.Fault = &Fault{Code: 500, Message: run.Err, Created: s.clock.Now()}
 	})
 }
 

@@ -1,10 +1,13 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/flavor"
 	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -25,12 +29,12 @@ type Service struct {
 	log      *slog.Logger
 	engine   *workflow.Engine
 	machines *machine.Service
-	networks Networks
+	networks *network.Service
 	images   Images
 }
 
 // New makes the service and registers its flows.
-func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, machines *machine.Service, networks Networks, images Images) *Service {
+func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, machines *machine.Service, networks *network.Service, images Images) *Service {
 	s := &Service{db: d, clock: c, log: log, engine: engine, machines: machines, networks: networks, images: images}
 	workflow.Register(engine, s.DeployFlow())
 	workflow.Register(engine, s.DeleteFlow())
@@ -54,8 +58,11 @@ type Spec struct {
 	Zone                        string
 	Metadata                    map[string]string
 	Tags                        []string
+	AccessIPv4, AccessIPv6      string
+	DiskConfig                  string // empty: MANUAL
 	NICs                        []NIC
-	Count                       int // 0 is 1
+	AutoNetwork                 bool // no NICs are named: the network that the project has, if it has one
+	Count                       int  // 0 is 1
 }
 
 // Create makes instances and starts to deploy them: all of them or none.
@@ -67,29 +74,15 @@ func (s *Service) Create(ctx context.Context, by By, spec Spec) (made []*Instanc
 		made = nil
 		reservation, now := "r-"+strings.ToLower(rand.Text()[:8]), s.clock.Now()
 		for index := range max(spec.Count, 1) {
-			i := &Instance{
-				ID: uuid.NewString(), Project: by.Project, Owner: by.User, Name: spec.Name, Description: spec.Description,
-				Reservation: reservation, LaunchIndex: index, Flavor: spec.Flavor, Image: spec.Image, KeyName: spec.KeyName,
-				PublicKey: spec.PublicKey, UserData: spec.UserData, ConfigDrive: spec.ConfigDrive, Zone: spec.Zone,
-				Metadata: spec.Metadata, Tags: spec.Tags, VMState: Building, TaskState: Scheduling, Power: machine.PowerUnknown,
-				Created: now, Updated: now,
-			}
-			if spec.Count > 1 {
-				i.Name = numbered(spec.Name, index)
-			}
-			if i.Hostname = spec.Hostname; i.Hostname == "" {
-				i.Hostname = hostname(i.Name)
-			}
-			if i.Metadata == nil {
-				i.Metadata = map[string]string{}
-			}
-			if err := s.insert(ctx, tx, i); err != nil {
-				return err
-			}
+			i := spec.instance(index)
+			i.Project, i.Owner, i.Reservation, i.Created, i.Updated = by.Project, by.User, reservation, now, now
 			if err := s.images.Hold(ctx, tx, i.Image, Resource(i.ID)); err != nil {
 				return err
 			}
-			if err := s.networks.Plan(ctx, tx, i.ID, i.Project, i.Zone, spec.NICs); err != nil {
+			if err := s.plan(ctx, tx, i, spec); err != nil {
+				return err
+			}
+			if err := s.insert(ctx, tx, i); err != nil {
 				return err
 			}
 			run, err := s.engine.Start(ctx, tx, "server-create", Resource(i.ID), by.Request, deploy{Instance: i.ID})
@@ -106,22 +99,41 @@ func (s *Service) Create(ctx context.Context, by By, spec Spec) (made []*Instanc
 	return made, err
 }
 
-func numbered(name string, index int) string {
-	return name + "-" + string(rune('1'+index%9)) + strings.Repeat("0", index/9)
-}
-
-var notInHostname = regexp.MustCompile(`[^a-z0-9.-]+`)
-
-// hostname makes a DNS label out of a display name, as Nova does.
-func hostname(name string) string {
-	h := strings.Trim(notInHostname.ReplaceAllString(strings.ToLower(strings.ReplaceAll(name, " ", "-")), ""), ".-")
-	if h == "" {
-		return "server"
+// instance is the index-th one of the spec, without what the request adds.
+func (spec *Spec) instance(index int) *Instance {
+	i := &Instance{
+		ID: uuid.NewString(), Name: spec.Name, Description: spec.Description, Hostname: spec.Hostname, LaunchIndex: index,
+		Flavor: spec.Flavor, Image: spec.Image, KeyName: spec.KeyName, PublicKey: spec.PublicKey, UserData: spec.UserData,
+		ConfigDrive: spec.ConfigDrive, Zone: spec.Zone, Metadata: map[string]string{}, Tags: spec.Tags,
+		AccessIPv4: spec.AccessIPv4, AccessIPv6: spec.AccessIPv6, DiskConfig: cmp.Or(spec.DiskConfig, "MANUAL"),
+		VMState: Building, TaskState: Scheduling, Power: machine.PowerUnknown,
 	}
-	return strings.TrimRight(h[:min(len(h), 63)], ".-")
+	maps.Copy(i.Metadata, spec.Metadata)
+	if spec.Count > 1 {
+		i.Name = fmt.Sprintf("%s-%d", spec.Name, index+1)
+	}
+	if i.Hostname == "" {
+		i.Hostname = hostname(i.Name, i.ID)
+	}
+	return i
 }
 
-// Change edits an instance's own description: name, metadata, tags, lock. Nothing long comes of it.
+var (
+	dashed        = regexp.MustCompile(`[ _.]`)
+	notInHostname = regexp.MustCompile(`[^a-z0-9-]+`)
+)
+
+// hostname makes a DNS label out of a display name, as Nova does (nova/utils.py, sanitize_hostname).
+func hostname(name, id string) string {
+	h := notInHostname.ReplaceAllString(dashed.ReplaceAllString(strings.ToLower(name), "-"), "")
+	if h = strings.Trim(h[:min(len(h), 63)], "-"); h == "" {
+		return "server-" + id
+	}
+	return h
+}
+
+// Change edits an instance's own description: name, metadata, tags. Nothing long comes of it. The action is noted; an
+// empty one is not.
 func (s *Service) Change(ctx context.Context, v Viewer, id string, by By, action string, edit func(*Instance) error) (i *Instance, err error) {
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		if i, err = s.Get(ctx, tx, v, id); err != nil {
@@ -140,6 +152,45 @@ func (s *Service) Change(ctx context.Context, v Viewer, id string, by By, action
 	return i, err
 }
 
+// Lock keeps an instance from being changed, by its owner's order or by an admin's.
+func (s *Service) Lock(ctx context.Context, v Viewer, id string, by By, reason string) error {
+	_, err := s.Change(ctx, v, id, by, "lock", func(i *Instance) error {
+		if i.LockedBy == LockedByAdmin && !v.All {
+			return nil // it stays the admin's
+		}
+		if i.LockedBy, i.LockReason = LockedByOwner, reason; v.All && i.Project != v.Project {
+			i.LockedBy = LockedByAdmin
+		}
+		return nil
+	})
+	return err
+}
+
+// Unlock ends a lock; an admin's only an admin can end.
+func (s *Service) Unlock(ctx context.Context, v Viewer, id string, by By) error {
+	_, err := s.Change(ctx, v, id, by, "unlock", func(i *Instance) error {
+		if i.LockedBy == LockedByAdmin && !v.All {
+			return fault.New(fault.Forbidden, "Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be performed.")
+		}
+		i.LockedBy, i.LockReason = NotLocked, ""
+		return nil
+	})
+	return err
+}
+
+// ResetState declares an instance to be active or in error, whatever it was: the operator's last resort. Deleting is not
+// interrupted by it.
+func (s *Service) ResetState(ctx context.Context, id string, by By, to VMState) error {
+	_, err := s.Change(ctx, Viewer{All: true}, id, by, "", func(i *Instance) error {
+		if i.TaskState == DeletingIt {
+			return fault.New(fault.Conflict, "Instance %s is being deleted; that goes on by itself.", i.ID)
+		}
+		i.VMState, i.TaskState = to, NoTask
+		return nil
+	})
+	return err
+}
+
 // begin starts a flow on an instance that is in one of the states, unless it is locked for the caller.
 func (s *Service) begin(ctx context.Context, v Viewer, id string, by By, action, flow string, task TaskState, state any, from ...VMState) error {
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
@@ -147,7 +198,7 @@ func (s *Service) begin(ctx context.Context, v Viewer, id string, by By, action,
 		if err != nil {
 			return err
 		}
-		if err := unlocked(v, i); err != nil {
+		if err := i.Unlocked(v); err != nil {
 			return err
 		}
 		if i.TaskState != NoTask {
@@ -171,14 +222,15 @@ func (s *Service) begin(ctx context.Context, v Viewer, id string, by By, action,
 	})
 }
 
-func unlocked(v Viewer, i *Instance) error {
-	if i.Locked && !v.All {
+// Unlocked fails when the instance is locked for the viewer.
+func (i *Instance) Unlocked(v Viewer) error {
+	if i.LockedBy != NotLocked && !v.All {
 		return fault.New(fault.Conflict, "Instance %s is locked", i.ID)
 	}
 	return nil
 }
 
-// change applies an edit inside a flow's transaction. The instance may be deleted already: then there is nothing to do.
+// change applies an edit inside a flow's transaction.
 func (s *Service) change(ctx context.Context, tx *db.Tx, id string, edit func(*Instance)) error {
 	i, err := s.byID(ctx, tx, id)
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 )
 
 const columns = `id, project, owner, name, description, hostname, reservation, launch_index, flavor, image, key_name, public_key,
-	user_data, config_drive, zone, metadata, tags, vm_state, task_state, power, locked, lock_reason, machine, fault, created_at,
-	updated_at, launched_at, deleted_at`
+	user_data, config_drive, zone, metadata, tags, access_v4, access_v6, disk_config, ports, vm_state, task_state, power, locked_by,
+	lock_reason, machine, fault, created_at, updated_at, launched_at, deleted_at`
 
 func scan(row db.Scanner) (*Instance, error) {
 	var i Instance
 	err := row.Scan(&i.ID, &i.Project, &i.Owner, &i.Name, &i.Description, &i.Hostname, &i.Reservation, &i.LaunchIndex,
 		db.JSON(&i.Flavor), &i.Image, &i.KeyName, &i.PublicKey, &i.UserData, &i.ConfigDrive, &i.Zone, db.JSON(&i.Metadata),
-		db.JSON(&i.Tags), &i.VMState, &i.TaskState, &i.Power, &i.Locked, &i.LockReason, &i.Machine, db.JSON(&i.Fault), &i.Created,
-		&i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+		db.JSON(&i.Tags), &i.AccessIPv4, &i.AccessIPv6, &i.DiskConfig, db.JSON(&i.Ports), &i.VMState, &i.TaskState, &i.Power, &i.LockedBy,
+		&i.LockReason, &i.Machine, db.JSON(&i.Fault), &i.Created, &i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
 	return &i, err
 }
 
@@ -42,7 +42,16 @@ func (s *Service) Get(ctx context.Context, q db.Querier, v Viewer, id string) (*
 	return i, err
 }
 
-// ByID finds an instance for our own work, also a deleted one.
+// GetAlways is Get, and finds deleted ones too.
+func (s *Service) GetAlways(ctx context.Context, q db.Querier, v Viewer, id string) (*Instance, error) {
+	i, err := s.byID(ctx, q, id)
+	if err == nil && !v.All && i.Project != v.Project {
+		return nil, notFound(id)
+	}
+	return i, err
+}
+
+// byID finds an instance for our own work, also a deleted one.
 func (s *Service) byID(ctx context.Context, q db.Querier, id string) (*Instance, error) {
 	i, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM instance WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -51,7 +60,8 @@ func (s *Service) byID(ctx context.Context, q db.Querier, id string) (*Instance,
 	return i, err
 }
 
-// List gives the instances of a project, or of all with an empty one, newest first.
+// List gives the instances of a project, or of all with an empty one, newest first: those that are there, or those that
+// are deleted.
 func (s *Service) List(ctx context.Context, project string, deleted bool) ([]*Instance, error) {
 	var where db.Where
 	if project != "" {
@@ -67,20 +77,23 @@ func (s *Service) List(ctx context.Context, project string, deleted bool) ([]*In
 
 func (s *Service) insert(ctx context.Context, tx *db.Tx, i *Instance) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO instance (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, NULL, NULL)`,
+		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, NULL, NULL)`,
 		i.ID, i.Project, i.Owner, i.Name, i.Description, i.Hostname, i.Reservation, i.LaunchIndex, db.JSON(i.Flavor), i.Image,
-		i.KeyName, i.PublicKey, i.UserData, i.ConfigDrive, i.Zone, db.JSON(i.Metadata), db.JSON(i.Tags), i.VMState, i.TaskState,
-		i.Power, i.Locked, i.LockReason, i.Machine, db.JSON(i.Fault), i.Created, i.Updated)
+		i.KeyName, i.PublicKey, i.UserData, i.ConfigDrive, i.Zone, db.JSON(i.Metadata), db.JSON(i.Tags), i.AccessIPv4, i.AccessIPv6,
+		i.DiskConfig, db.JSON(i.Ports), i.VMState, i.TaskState, i.Power, i.LockedBy, i.LockReason, i.Machine, db.JSON(i.Fault),
+		i.Created, i.Updated)
 	return err
 }
 
+// save writes what may change of an instance.
 func (s *Service) save(ctx context.Context, tx *db.Tx, i *Instance) error {
 	i.Updated = s.clock.Now()
-	_, err := tx.ExecContext(ctx, `UPDATE instance SET name = $2, description = $3, hostname = $4, metadata = $5, tags = $6, vm_state = $7,
-		task_state = $8, power = $9, locked = $10, lock_reason = $11, machine = $12, fault = $13, updated_at = $14,
-		launched_at = $15, deleted_at = $16 WHERE id = $1`,
-		i.ID, i.Name, i.Description, i.Hostname, db.JSON(i.Metadata), db.JSON(i.Tags), i.VMState, i.TaskState, i.Power, i.Locked,
-		i.LockReason, i.Machine, db.JSON(i.Fault), i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+	_, err := tx.ExecContext(ctx, `UPDATE instance SET name = $2, description = $3, hostname = $4, metadata = $5, tags = $6, access_v4 = $7,
+		access_v6 = $8, disk_config = $9, ports = $10, vm_state = $11, task_state = $12, power = $13, locked_by = $14, lock_reason = $15,
+		machine = $16, fault = $17, updated_at = $18, launched_at = $19, deleted_at = $20 WHERE id = $1`,
+		i.ID, i.Name, i.Description, i.Hostname, db.JSON(i.Metadata), db.JSON(i.Tags), i.AccessIPv4, i.AccessIPv6, i.DiskConfig,
+		db.JSON(i.Ports), i.VMState, i.TaskState, i.Power, i.LockedBy, i.LockReason, i.Machine, db.JSON(i.Fault), i.Updated,
+		db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
 	return err
 }
 
@@ -93,17 +106,31 @@ func (s *Service) record(ctx context.Context, tx *db.Tx, i *Instance, by By, act
 
 func scanAction(row db.Scanner) (*Action, error) {
 	var a Action
-	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started)
+	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started, &a.Failed, db.NullTime(&a.ended))
+	if a.Updated = a.Started; a.ended.After(a.Started) {
+		a.Updated = a.ended
+	}
 	return &a, err
 }
 
+const actions = `SELECT a.request, a.instance, a.action, a.owner, a.project, a.run, a.started_at, coalesce(r.status IN ('aborted', 'stuck'), FALSE), r.ended_at
+	FROM instance_action a LEFT JOIN workflow_run r ON r.id = a.run WHERE a.instance = $1`
+
 // Actions lists what was asked of an instance, newest first.
 func (s *Service) Actions(ctx context.Context, instance string) ([]*Action, error) {
-	return db.List(ctx, s.db, scanAction, `SELECT request, instance, action, owner, project, run, started_at FROM instance_action
-		WHERE instance = $1 ORDER BY started_at DESC`, instance)
+	return db.List(ctx, s.db, scanAction, actions+` ORDER BY a.started_at DESC, a.request`, instance)
 }
 
-// Steps are what happened in an action.
+// Action finds what a request asked of an instance.
+func (s *Service) Action(ctx context.Context, instance, request string) (*Action, error) {
+	a, err := scanAction(s.db.QueryRowContext(ctx, actions+` AND a.request = $2`, instance, request))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.New(fault.NotFound, "Action for request_id %s on instance %s not found", request, instance)
+	}
+	return a, err
+}
+
+// Steps are what happened in an action, oldest first.
 func (s *Service) Steps(ctx context.Context, a *Action) ([]workflow.StepRecord, error) {
 	return workflow.StepsOf(ctx, s.db, a.Run)
 }

@@ -20,6 +20,7 @@ const askTimeout = 12 * time.Hour
 type AgentError struct {
 	Fault   agentapi.Fault
 	Message string
+	Silent  bool // it said nothing: the agent is gone
 }
 
 func (e *AgentError) Error() string { return e.Message }
@@ -61,9 +62,9 @@ func (s *Service) Ask(ctx context.Context, run *workflow.Run, machine, name stri
 		}
 		return json.Unmarshal(answer, result)
 	case state == string(agentapi.Failed):
-		return &AgentError{blame, message}
-	case state == "canceled" || !boot.Live(s.clock.Now()):
-		return &AgentError{agentapi.FaultMachine, "The machine's agent stopped answering."}
+		return &AgentError{Fault: blame, Message: message}
+	case state == "canceled" || boot == nil || boot.Session == "": // whether an agent is silent for too long, Look decides
+		return &AgentError{Fault: agentapi.FaultMachine, Message: "The machine's agent stopped answering.", Silent: true}
 	}
 	s.bells.ring(machine)
 	return workflow.Wait("the agent", askTimeout, workflow.Abort(fault.New(fault.Unavailable, "The machine took longer than %s.", askTimeout)))

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,9 +19,6 @@ import (
 )
 
 const (
-	// bootTimeout is how long a machine may take from the order to the agent's first word: servers with much memory
-	// spend minutes in POST.
-	bootTimeout = 15 * time.Minute
 	// silence after which an agent counts as gone: three missed long polls.
 	silence = 3*agentapi.PollWait + 5*time.Second
 	// grace is how long a silent agent is watched before it is given up: one long poll and a little. A clock that jumped
@@ -105,9 +103,14 @@ func (b *Boot) Live(now time.Time) bool {
 	return b != nil && b.Session != "" && b.Ended.IsZero() && now.Sub(b.Seen) < silence
 }
 
+// bootTimeout is how long a machine may take from the order to the agent's first word.
+func (s *Service) bootTimeout() time.Duration {
+	return cmp.Or(s.access.BootTimeout, DefaultBootTimeout)
+}
+
 // coming reports whether the boot was ordered and its agent may still call home.
-func (b *Boot) coming(now time.Time) bool {
-	return b != nil && b.Session == "" && b.Ended.IsZero() && now.Sub(b.Armed) < bootTimeout
+func (s *Service) coming(b *Boot, now time.Time) bool {
+	return b != nil && b.Session == "" && b.Ended.IsZero() && now.Sub(b.Armed) < s.bootTimeout()
 }
 
 // EnsureAgent is the body of a step that needs the agent on a machine: at once when it already runs there (fast
@@ -135,8 +138,8 @@ func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine st
 			return err
 		}
 	}
-	return workflow.Wait("the agent to start ("+string(boot.Method)+")", bootTimeout,
-		late(fault.New(fault.Unavailable, "The machine did not start the agent within %s of being told to (%s).", bootTimeout, boot.Method)))
+	return workflow.Wait("the agent to start ("+string(boot.Method)+")", s.bootTimeout(),
+		late(fault.New(fault.Unavailable, "The machine did not start the agent within %s of being told to (%s).", s.bootTimeout(), boot.Method)))
 }
 
 // armed gives the boot that serves the run: a live one, one on its way, or a new one. Keys and tokens are drawn here,
@@ -153,7 +156,7 @@ func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) 
 		now := s.clock.Now()
 		// A boot that this run ordered and that never came is not ordered again: the wait for it has its deadline.
 		ours := boot != nil && boot.Run == run.ID && boot.Session == ""
-		if boot.Live(now) || boot.coming(now) || ours {
+		if boot.Live(now) || s.coming(boot, now) || ours {
 			boot.Run = run.ID
 			_, err := tx.ExecContext(ctx, `UPDATE machine_boot SET run = $2 WHERE key = $1`, boot.Key, run.ID)
 			return err

@@ -34,7 +34,7 @@ func (s *Service) CleanFlow() workflow.Flow[cleaning] {
 			if !c.Look {
 				return nil
 			}
-			return abortOnAgent(s.Ask(ctx, run, c.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &c.Found))
+			return c.onAgent(s.Ask(ctx, run, c.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &c.Found))
 		}),
 		workflow.Tx("record", "Record the inventory", func(ctx context.Context, tx *db.Tx, _ *workflow.Run, c *cleaning) error {
 			if !c.Look {
@@ -44,7 +44,7 @@ func (s *Service) CleanFlow() workflow.Flow[cleaning] {
 		}),
 		workflow.Do("erase", "Erase every disk and read it back", func(ctx context.Context, run *workflow.Run, c *cleaning) error {
 			command := agentapi.Command{Kind: agentapi.KindErase, Erase: &agentapi.Erase{}}
-			return abortOnAgent(s.Ask(ctx, run, c.Machine, "erase", command, &c.Erased))
+			return c.onAgent(s.Ask(ctx, run, c.Machine, "erase", command, &c.Erased))
 		}),
 		workflow.Tx("prove", "Check the proof of erasure", s.recordErasure),
 		workflow.Tx("end", "The machine is a clean spare", on(s.finish(Available))),

@@ -2,10 +2,12 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/agentapi"
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -28,7 +30,7 @@ func (s *Service) InspectFlow() workflow.Flow[inspection] {
 			return s.EnsureAgent(ctx, run, i.Machine, workflow.Abort)
 		}),
 		workflow.Do("look", "Look at CPUs, memory, disks, NICs and firmware", func(ctx context.Context, run *workflow.Run, i *inspection) error {
-			return abortOnAgent(s.Ask(ctx, run, i.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &i.Found))
+			return i.onAgent(s.Ask(ctx, run, i.Machine, "inspect", agentapi.Command{Kind: agentapi.KindInspect}, &i.Found))
 		}),
 		workflow.Tx("record", "Record the inventory", func(ctx context.Context, tx *db.Tx, _ *workflow.Run, i *inspection) error {
 			return s.recordInventory(ctx, tx, i.Machine, i.Found)
@@ -37,12 +39,22 @@ func (s *Service) InspectFlow() workflow.Flow[inspection] {
 	}}
 }
 
-// abortOnAgent gives a flow up when the agent failed; all other errors keep their meaning.
-func abortOnAgent(err error) error {
-	if _, ok := err.(*AgentError); ok {
-		return workflow.Abort(err)
+// agentPatience is how often an agent that fell silent is started once more.
+const agentPatience = 2
+
+// onAgent gives a flow up when the agent failed. One that fell silent is started again some times, because nothing that
+// these flows do on a machine is harmed by doing it again. All other errors keep their meaning.
+func (w *work) onAgent(err error) error {
+	var failed *AgentError
+	if !errors.As(err, &failed) {
+		return err
 	}
-	return err
+	err = fault.Wrap(err, fault.Unavailable, "%s", failed.Message)
+	if failed.Silent && w.Silences < agentPatience {
+		w.Silences++
+		return workflow.Rewind("agent", err)
+	}
+	return workflow.Abort(err)
 }
 
 func (s *Service) recordInventory(ctx context.Context, tx *db.Tx, machine string, found agentapi.Inventory) error {

@@ -2,7 +2,9 @@ package machine
 
 import (
 	"context"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -12,14 +14,21 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // empty: any
+	ResourceClass string   // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
 	Traits        []string // all of them
 	Exclude       []string // ids of machines that failed already
 }
 
+// class is what resource classes are compared by: Placement's spelling without its prefix.
+func class(name string) string {
+	return strings.TrimPrefix(notInClass.ReplaceAllString(strings.ToUpper(name), "_"), "CUSTOM_")
+}
+
+var notInClass = regexp.MustCompile(`[^A-Z0-9_]`)
+
 func (w Want) fits(m *Machine) bool {
 	c := m.Capacity()
-	if w.ResourceClass != "" && w.ResourceClass != m.ResourceClass || slices.Contains(w.Exclude, m.ID) {
+	if w.ResourceClass != "" && class(w.ResourceClass) != class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
 		return false
 	}
 	for _, trait := range w.Traits {
@@ -129,7 +138,7 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, req
 	if err := move(ctx, s, tx, m, Cleaning, Available); err != nil {
 		return err
 	}
-	_, err = s.engine.Replace(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{m.ID}}, "the machine is cleaned")
+	_, err = s.engine.Replace(ctx, tx, "machine-clean", Resource(m.ID), request, cleaning{work: work{Machine: m.ID}}, "the machine is cleaned")
 	return err
 }
 
@@ -168,11 +177,11 @@ func (s *Service) Provision(ctx context.Context, ident string, verb Verb, reques
 			m.forgive()
 			return move(ctx, s, tx, m, Manageable, "")
 		case verb == Manage:
-			err = s.start(ctx, tx, "machine-verify", m, request, work{m.ID})
+			err = s.start(ctx, tx, "machine-verify", m, request, work{Machine: m.ID})
 		case verb == Inspect:
-			err = s.start(ctx, tx, "machine-inspect", m, request, inspection{work: work{m.ID}})
+			err = s.start(ctx, tx, "machine-inspect", m, request, inspection{work: work{Machine: m.ID}})
 		default:
-			err = s.start(ctx, tx, "machine-clean", m, request, cleaning{work: work{m.ID}})
+			err = s.start(ctx, tx, "machine-clean", m, request, cleaning{work: work{Machine: m.ID}})
 		}
 		if err != nil {
 			return err
@@ -201,10 +210,15 @@ func (s *Service) SetMaintenance(ctx context.Context, ident string, on bool, rea
 		if err != nil {
 			return err
 		}
-		m.Maintenance, m.MaintenanceReason = on, reason
-		if !on {
-			m.Fault = ""
-		}
+		m.SetMaintenance(on, reason)
 		return s.save(ctx, tx, m)
 	})
+}
+
+// SetMaintenance is Service.SetMaintenance for a caller that saves the machine itself.
+func (m *Machine) SetMaintenance(on bool, reason string) {
+	m.Maintenance, m.MaintenanceReason = on, reason
+	if !on {
+		m.MaintenanceReason, m.Fault = "", ""
+	}
 }

@@ -2,6 +2,7 @@ package machine_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -71,6 +72,9 @@ func TestABMCThatDoesNotLetUsIn(t *testing.T) {
 		{"no such kind", false, func(b *machine.BMC) { b.Kind = "telepathy" }, "kind"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "nobody listens" && testing.Short() {
+				t.Skip("it takes a while until nobody answers for sure")
+			}
 			rig := machinetest.NewRig(t, dbtest.SQLite(t), machinetest.Spec{Name: "a", IPMI: c.ipmi})
 			rig.Start()
 			a := rig.Machines[0]
@@ -180,11 +184,14 @@ func TestCleaningThatFails(t *testing.T) {
 			a.Set(func(b *machinetest.Behaviour) { *b = c.ill })
 			a.Ask(machine.Provide)
 			if c.ill.Silent != "" || c.ill.Dies != "" {
-				rig.Eventually("the agent to be silent", func() bool {
-					return a.Record().State == machine.Cleaning && (!a.AgentRuns() || c.ill.Silent != "")
-				})
-				waiting(t, rig, a)
-				silence(t, rig, a)
+				for lost := range 3 { // a lost agent is started again twice
+					rig.Eventually("the agent to be silent", func() bool {
+						run, err := workflow.ActiveOf(t.Context(), rig.DB, machine.Resource(a.ID))
+						check(t, err)
+						return run != nil && run.Step == "erase" && run.Waiting != "" && a.Commands(agentapi.KindErase) > lost
+					})
+					silence(t, rig, a)
+				}
 			}
 			m := a.Await(machine.CleanFailed)
 			if !strings.Contains(m.LastError, c.says) || m.Fault == "" || m.Spare() || m.Erased != nil {
@@ -355,25 +362,52 @@ func TestVerbsThatDoNotFit(t *testing.T) {
 }
 
 func TestPower(t *testing.T) {
-	rig := machinetest.NewRig(t, dbtest.SQLite(t), machinetest.Spec{Name: "a"}, machinetest.Spec{Name: "b", IPMI: true})
-	rig.Start()
-	for _, c := range rig.Machines {
-		c.Enrol()
-		for _, step := range []struct {
-			action  machine.PowerAction
-			restart bool
-			want    machine.PowerState
-		}{
-			{machine.ActionOn, false, machine.PowerOn}, {machine.ActionOn, false, machine.PowerOn}, {machine.ActionReset, false, machine.PowerOn},
-			{machine.ActionShutdown, true, machine.PowerOn}, {machine.ActionShutdown, false, machine.PowerOff},
-			{machine.ActionOff, false, machine.PowerOff}, {machine.ActionReset, false, machine.PowerOn}, {machine.ActionOff, false, machine.PowerOff},
-		} {
-			check(t, rig.Service.SetPower(t.Context(), c.ID, step.action, step.restart, 0, "req"))
-			rig.Idle(c)
-			if m := c.Record(); m.Power != step.want || c.Sim.Power() != (step.want == machine.PowerOn) || m.PowerTarget != "" || m.LastError != "" {
-				t.Fatalf("%s: after %s the power is %s, target %q, %q", m.Name, step.action, m.Power, m.PowerTarget, m.LastError)
+	for _, ipmi := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ipmi %v", ipmi), func(t *testing.T) {
+			t.Parallel()
+			rig := machinetest.NewRig(t, dbtest.SQLite(t), machinetest.Spec{Name: "a", IPMI: ipmi})
+			rig.Start()
+			c := rig.Machines[0]
+			c.Enrol()
+			for _, step := range []struct {
+				action  machine.PowerAction
+				restart bool
+				want    machine.PowerState
+			}{
+				{machine.ActionOn, false, machine.PowerOn}, {machine.ActionOn, false, machine.PowerOn}, {machine.ActionReset, false, machine.PowerOn},
+				{machine.ActionShutdown, true, machine.PowerOn}, {machine.ActionShutdown, false, machine.PowerOff},
+				{machine.ActionReset, false, machine.PowerOn}, {machine.ActionOff, false, machine.PowerOff},
+			} {
+				check(t, rig.Service.SetPower(t.Context(), c.ID, step.action, step.restart, 0, "req"))
+				rig.Idle(c)
+				if m := c.Record(); m.Power != step.want || c.Sim.Power() != (step.want == machine.PowerOn) || m.PowerTarget != "" || m.LastError != "" {
+					t.Fatalf("after %s the power is %s, target %q, %q", step.action, m.Power, m.PowerTarget, m.LastError)
+				}
 			}
-		}
+		})
+	}
+}
+
+// An operating system that does not obey is not cut off: the operator hears of it.
+func TestAShutdownThatIsNotObeyed(t *testing.T) {
+	rig := machinetest.NewRig(t, dbtest.SQLite(t), machinetest.Spec{Name: "a", Deaf: true})
+	rig.Start()
+	a := rig.Machines[0]
+	a.Enrol()
+	check(t, rig.Service.SetPower(t.Context(), a.ID, machine.ActionOn, false, 0, "req"))
+	rig.Idle(a)
+	check(t, rig.Service.SetPower(t.Context(), a.ID, machine.ActionShutdown, false, time.Minute, "req"))
+	if m := a.Record(); m.PowerTarget != machine.ActionShutdown {
+		t.Errorf("target %q", m.PowerTarget)
+	}
+	if err := rig.Service.SetPower(t.Context(), a.ID, machine.ActionOff, false, 0, "req"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a second order at once: %v", err)
+	}
+	waiting(t, rig, a)
+	rig.Clock.Step(2 * time.Minute)
+	rig.Idle(a)
+	if m := a.Record(); m.LastError != "The operating system did not shut down within 1m0s." || m.PowerTarget != "" || !a.Sim.Power() {
+		t.Errorf("%q, target %q, on %v", m.LastError, m.PowerTarget, a.Sim.Power())
 	}
 }
 

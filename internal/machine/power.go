@@ -114,7 +114,7 @@ func (s *Service) lookAtPower(ctx context.Context, m *Machine) error {
 func (s *Service) gone(ctx context.Context, q db.Querier, boot *Boot) (bool, error) {
 	now := s.clock.Now()
 	switch {
-	case boot.coming(now):
+	case s.coming(boot, now):
 		return false, nil
 	case boot.Session == "":
 		run, err := workflow.Find(ctx, q, boot.Run)
@@ -190,7 +190,7 @@ func (s *Service) mindAgent(ctx context.Context, machine string) error {
 		if err != nil || running != nil {
 			return err
 		}
-		_, err = s.engine.Start(ctx, tx, "machine-warm", Resource(m.ID), "", work{m.ID})
+		_, err = s.engine.Start(ctx, tx, "machine-warm", Resource(m.ID), "", work{Machine: m.ID})
 		return err
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -25,7 +26,12 @@ type Access struct {
 	Media      func(key string) string // URL of a boot's ISO image, for BMCs
 	HTTP       func(key string) string // URL of a boot's unified kernel image, for firmware
 	Quarantine Range
+	// BootTimeout is how long a machine may take from the order to the agent's first word; 0: DefaultBootTimeout.
+	BootTimeout time.Duration
 }
+
+// DefaultBootTimeout leaves time for the POST of servers with much memory, which takes minutes.
+const DefaultBootTimeout = 15 * time.Minute
 
 // Range of addresses in the quarantine network.
 type Range struct {

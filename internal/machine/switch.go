@@ -35,7 +35,7 @@ func (s *Service) SetPower(ctx context.Context, ident string, action PowerAction
 		if m.State == Deploying || m.State == Deleting {
 			return fault.New(fault.Conflict, "The power of node %s can not be switched while it is in state %q.", m.ID, m.State)
 		}
-		if err := s.start(ctx, tx, "machine-power", m, request, switching{work{m.ID}, action, restart, grace}); err != nil {
+		if err := s.start(ctx, tx, "machine-power", m, request, switching{work{Machine: m.ID}, action, restart, grace}); err != nil {
 			return err
 		}
 		m.PowerTarget = action

@@ -11,7 +11,8 @@ import (
 
 // work is the state of the flows whose resource is a machine.
 type work struct {
-	Machine string
+	Machine  string
+	Silences int // agents that were lost
 }
 
 // VerifyFlow proves that we reach the BMC and learns what it can: enroll → manageable.

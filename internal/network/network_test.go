@@ -384,6 +384,12 @@ func TestLeases(t *testing.T) {
 		if l := lease(); l != nil {
 			w.t.Errorf("a MAC of nobody's got %+v", l)
 		}
+		unbound := w.port(network.NewPort{Project: "operators", MAC: mac})
+		if l := lease(); l != nil {
+			w.t.Errorf("a port that only says it has the MAC got %+v", l)
+		}
+		w.refused(w.bind(p, "machine", mac), fault.Conflict, network.MACInUse)
+		w.must(w.tx(func(tx *db.Tx) error { return w.DeletePort(ctx, tx, unbound.ID) }))
 		w.must(w.bind(p, "machine", mac))
 		want := &network.Lease{Addr: netip.MustParsePrefix("10.0.0.12/24"), Gateway: ip("10.0.0.1"), DNS: flat().DNS, MTU: 1450, Hostname: "web"}
 		if diff := cmp.Diff(want, lease(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {

@@ -87,21 +87,30 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
 	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
 	p.networks = network.New(p.db, p.clock, log)
-	if err := p.networks.Bootstrap(ctx, flat(c.Network)); err != nil {
+	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
+	if err != nil || len(admins) == 0 {
+		return nil, errors.Join(errors.New("the project admin is missing"), err)
+	}
+	if _, err := p.networks.Bootstrap(ctx, flat(c.Network, admins[0].ID)); err != nil {
 		return nil, err
 	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
-	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log},
+	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log}, p.dialects()...)
+	return p, err
+}
+
+// dialects are the services that clients see.
+func (p *parts) dialects() []osapi.Dialect {
+	return []osapi.Dialect{
 		keystone.Dialect(p.identity),
 		glance.Dialect(p.images),
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
-		neutron.Dialect(p.networks),
+		neutron.Dialect(p.networks, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
-	)
-	return p, err
+	}
 }
 
 func (p *parts) close() {
@@ -157,8 +166,8 @@ func openBlobs(ctx context.Context, c config.Images) (image.Blobs, error) {
 }
 
 // flat translates the configuration, whose addresses were checked when it was read.
-func flat(c config.Network) network.Flat {
-	f := network.Flat{Name: c.Name, CIDR: c.CIDR, First: c.First, Last: c.Last, MTU: c.MTU}
+func flat(c config.Network, project string) network.Flat {
+	f := network.Flat{Project: project, Name: c.Name, CIDR: c.CIDR, First: c.First, Last: c.Last, MTU: c.MTU}
 	if c.Gateway != "" {
 		f.Gateway = netip.MustParseAddr(c.Gateway)
 	}

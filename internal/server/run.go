@@ -32,6 +32,11 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 			return err
 		}
 	}
+	unlock, err := lock(c.Home)
+	if err != nil {
+		return err
+	}
+	defer unlock() // after everything else has ended
 	certificate, pin, err := agentdoor.Certificate(c.Home)
 	if err != nil {
 		return err
@@ -41,14 +46,15 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 		return fmt.Errorf("machines.media_listen: %w", err)
 	}
 	defer media.Close() //nolint:errcheck // closed by its server before
+	mediaAddr := media.Addr().(*net.TCPAddr).AddrPort()
 	m := c.Machines
 	agentAddr := netip.AddrPortFrom(m.Address.Addr(), uint16(m.AgentPort))
 	bootAddr := netip.AddrPortFrom(m.Address.Addr(), uint16(m.BootPort))
 	p, err := build(ctx, c, log, machine.Access{
 		URL: "https://" + agentAddr.String(), Pin: pin, Kernel: m.Cmdline,
-		Media:      func(key string) string { return netboot.URL(media.Addr().String(), key, netboot.ISO) },
-		HTTP:       func(key string) string { return netboot.URL(bootAddr.String(), key, netboot.UKI) },
-		Quarantine: machine.Range{First: m.First, Last: m.Last, Bits: m.Address.Bits()},
+		Media:      func(key string) string { return netboot.URL(mediaAddr, key, netboot.ISO) },
+		HTTP:       func(key string) string { return netboot.URL(bootAddr, key, netboot.UKI) },
+		Quarantine: machine.Range{First: m.First, Last: m.Last, Bits: m.Address.Bits()}, BootTimeout: m.BootTimeout,
 	})
 	if err != nil {
 		return err
@@ -77,8 +83,8 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup
-	serve := func(name string, listener net.Listener, handler http.Handler, tlsConfig *tls.Config) *http.Server {
-		server := &http.Server{Handler: handler, TLSConfig: tlsConfig, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+	serve := func(name string, base context.Context, listener net.Listener, handler http.Handler, tlsConfig *tls.Config) *http.Server {
+		server := &http.Server{Handler: handler, TLSConfig: tlsConfig, BaseContext: func(net.Listener) context.Context { return base }, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
 			ErrorLog: slog.NewLogLogger(log.With("listener", name).Handler(), slog.LevelDebug)}
 		running.Go(func() {
 			var err error
@@ -97,15 +103,21 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	if err != nil {
 		return errors.Join(err, boot.Close(), agents.Close(), public.Close())
 	}
+	// Requests of clients may end in peace; agents that wait for work are sent away at once.
 	servers := []*http.Server{
-		serve("public API", public, p.api, publicTLS),
-		serve("agents", agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
-		serve("virtual media", media, boot.Handler(), nil),
+		serve("public API", context.Background(), public, p.api, publicTLS),
+		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
+		serve("virtual media", ctx, media, boot.Handler(), nil),
 	}
 	running.Go(func() { p.engine.Run(ctx) })
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
-	running.Go(func() { p.every(ctx, "empty the images' trash", time.Minute, p.images.EmptyTrash) })
-	ready(c.PublicURL)
+	running.Go(func() { p.every(ctx, "recover images", time.Minute, p.images.Recover) })
+	unready, err := config.SayReady(c.Home)
+	if err != nil {
+		stop(err)
+	} else {
+		ready(c.PublicURL)
+	}
 
 	<-ctx.Done()
 	log.Info("stopping")
@@ -116,7 +128,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 			_ = server.Close() // long polls and consoles do not end by themselves
 		}
 	}
-	closed := boot.Close()
+	closed := errors.Join(boot.Close(), unready())
 	running.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, closed)

@@ -193,6 +193,7 @@ type node struct {
 	ProvisionState string `json:"provision_state"`
 	LastError      string `json:"last_error"`
 	InstanceUUID   string `json:"instance_uuid"`
+	Inspected      string `json:"inspection_finished_at"`
 	Maintenance    bool   `json:"maintenance"`
 	Reason         string `json:"maintenance_reason"`
 }
@@ -236,14 +237,14 @@ func (s *site) enrol(ctx context.Context, admin *cloud, m lab.MachineDescription
 		switch {
 		case n.ProvisionState == "available" || n.InstanceUUID != "":
 			return nil
-		case n.LastError != "":
+		case n.LastError != "" && last != "": // what failed before this run is tried again
 			return fmt.Errorf("%s: %s", n.ProvisionState, n.LastError)
-		case n.Maintenance:
+		case n.Maintenance && last != "":
 			return fmt.Errorf("in maintenance: %s", n.Reason)
 		case time.Now().After(deadline):
 			return fmt.Errorf("still %s after %s", n.ProvisionState, patience)
 		}
-		if verb := nextVerb(&n, last); verb != "" {
+		if verb := n.nextVerb(); verb != "" {
 			if err := call(ctx, admin.baremetal, http.MethodPut, "nodes/"+n.UUID+"/states/provision", object{"target": verb}, nil); err != nil {
 				return err
 			}
@@ -255,16 +256,19 @@ func (s *site) enrol(ctx context.Context, admin *cloud, m lab.MachineDescription
 	}
 }
 
-// nextVerb leads from enroll over manageable, twice, to available: a manageable machine is inspected first.
-func nextVerb(n *node, last string) string {
-	switch n.ProvisionState {
-	case "enroll":
+// nextVerb leads from enroll over manageable to available: a machine is inspected before it is cleaned.
+func (n *node) nextVerb() string {
+	switch {
+	case n.ProvisionState == "enroll":
 		return "manage"
-	case "manageable":
-		if last == "inspecting" || last == "inspect wait" {
-			return "provide"
-		}
+	case n.ProvisionState == "manageable" && n.Inspected == "":
 		return "inspect"
+	case n.ProvisionState == "manageable" || n.ProvisionState == "clean failed":
+		return "provide"
+	case n.ProvisionState == "inspect failed":
+		return "inspect"
+	case n.ProvisionState == "deploy failed":
+		return "deleted"
 	}
 	return ""
 }

@@ -17,7 +17,9 @@ func Commands() []*cobra.Command {
 	home := func(c *cobra.Command) *cobra.Command {
 		c.Flags().StringVar(&o.Home, "home", defaultHome(), "folder that keeps everything the running cloud keeps ($INGOT_HOME)")
 		body := c.RunE
-		c.RunE = func(c *cobra.Command, args []string) error { return asRoot(o.Home, func() error { return body(c, args) }) }
+		c.RunE = func(c *cobra.Command, args []string) error {
+			return asRoot(o.Home, func() error { return body(c, args) })
+		}
 		return c
 	}
 	bringUp := home(&cobra.Command{
@@ -62,7 +64,7 @@ func asRoot(home string, body func() error) error {
 		if err != nil {
 			return err
 		}
-		return syscall.Exec(sudo, append([]string{"sudo", "XDG_CACHE_HOME=" + cache}, os.Args...), os.Environ())
+		return syscall.Exec(sudo, append([]string{"sudo", "XDG_CACHE_HOME=" + cache, "INGOT_HOME=" + home}, os.Args...), os.Environ())
 	}
 	if err := body(); err != nil {
 		return err

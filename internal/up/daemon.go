@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/lab"
 )
 
@@ -29,19 +30,22 @@ func runName(home string) string {
 	return hex.EncodeToString(sum[:3])
 }
 
-// daemon is a background process of a home: it has a file with its process id and a log.
+// daemon is a background process of a home: it has a file with its process id and a log. Mark is the argument by which
+// a process is known to be this home's.
 type daemon struct {
-	name, pidfile, log, program string
-	args                        []string
+	name, pidfile, log, program, mark string
+	args                              []string
 }
 
 func (s *site) lab() daemon {
-	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program,
-		[]string{"lab", "run", "--rack", s.Rack, "--dir", s.path("lab"), "--name", s.name}}
+	dir := s.path("lab")
+	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
+		[]string{"lab", "run", "--rack", s.Rack, "--dir", dir, "--name", s.name}}
 }
 
 func (s *site) server() daemon {
-	return daemon{"the control plane", s.path("serve.pid"), s.path("serve.log"), s.program, []string{"serve", "--config", s.path(configFile)}}
+	file := s.path(configFile)
+	return daemon{"the control plane", s.path("serve.pid"), s.path("serve.log"), s.program, file, []string{"serve", "--config", file}}
 }
 
 // pid of the running process; 0 when it does not run. A process id that was given to another program since does not
@@ -56,7 +60,7 @@ func (d daemon) pid() int {
 		return 0
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !strings.Contains(string(line), strings.Join(d.args, "\x00")) {
+	if err != nil || !slices.Contains(strings.Split(string(line), "\x00"), d.mark) {
 		return 0
 	}
 	return pid
@@ -74,6 +78,8 @@ func (d daemon) start() error {
 	defer log.Close() //nolint:errcheck // the process has its own
 	cmd := exec.Command(d.program, d.args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	// It outlives the login, and with it a temporary folder that is the login's.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TMPDIR=") })
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -172,29 +178,26 @@ func isNoListener(err error) bool {
 }
 
 func (s *site) startServer(ctx context.Context) error {
-	if err := s.writeConfig(); err != nil {
-		return err
-	}
 	d := s.server()
 	started := time.Now()
-	if err := d.start(); err != nil {
-		return err
-	}
-	if err := d.await(ctx, func() bool {
-		answer, err := http.Get(s.apiURL() + "/identity/v3")
-		if err != nil {
-			return false
+	if d.pid() == 0 {
+		if err := s.writeConfig(); err != nil {
+			return err
 		}
-		return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
-	}); err != nil {
+		if err := d.start(); err != nil {
+			return err
+		}
+	}
+	// Its own word is asked for, since another program may answer at the address.
+	if err := d.await(ctx, func() bool { return config.ReadyPID(s.Home) == d.pid() }); err != nil {
 		return err
 	}
 	s.show.note("%s answers after %.1f s", s.apiURL(), time.Since(started).Seconds())
 	return nil
 }
 
-// writeConfig writes the control plane's configuration. What an operator changed in it stays, but for what follows the
-// rack and the build.
+// writeConfig writes the control plane's configuration before it starts. What an operator changed in it stays, but for
+// what follows the rack and the build, and for addresses that somebody else has taken.
 func (s *site) writeConfig() error {
 	path := s.path(configFile)
 	c := map[string]any{}
@@ -214,16 +217,12 @@ func (s *site) writeConfig() error {
 	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, "rack", s.rack.Network
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
 	c["home"], c["machines"] = s.Home, machines
-	if c["listen"] == nil {
-		if c["listen"], err = freeAddress("127.0.0.1:8000"); err != nil {
-			return err
-		}
+	if c["listen"], err = freeAddress(c["listen"], "127.0.0.1:8000"); err != nil {
+		return err
 	}
-	if machines["media_listen"] == nil {
-		// Kept, because a BMC may have a medium from before a restart.
-		if machines["media_listen"], err = freeAddress("127.0.0.1:0"); err != nil {
-			return err
-		}
+	// Kept from start to start, because a BMC may have a medium from before.
+	if machines["media_listen"], err = freeAddress(machines["media_listen"], "127.0.0.1:0"); err != nil {
+		return err
 	}
 	if text, err = yaml.Marshal(c); err != nil {
 		return err
@@ -231,8 +230,13 @@ func (s *site) writeConfig() error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// freeAddress gives the address when nobody has it, otherwise another one on the same host.
-func freeAddress(want string) (string, error) {
+// freeAddress gives the address that is configured, or the usual one, when nobody has it, and another one on the same host
+// otherwise.
+func freeAddress(configured any, usual string) (string, error) {
+	want, ok := configured.(string)
+	if !ok {
+		want = usual
+	}
 	listener, err := net.Listen("tcp", want)
 	if err != nil {
 		host, _, splitErr := net.SplitHostPort(want)

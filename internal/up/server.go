@@ -100,6 +100,11 @@ func (e actionEvent) title() string {
 	return e.Event
 }
 
+func before(text, mark string) string {
+	text, _, _ = strings.Cut(text, mark)
+	return text
+}
+
 // follow shows the steps of a server's last action until the server rests.
 func (s *site) follow(ctx context.Context, demo *cloud, id string) (*server, error) {
 	shown := map[int]bool{}
@@ -153,7 +158,7 @@ func (s *site) showSteps(ctx context.Context, demo *cloud, v *server, shown map[
 	for i, event := range detail.Action.Events {
 		if event.Finish == "" {
 			if v.Progress > 0 && v.Progress < 100 {
-				s.show.progress(event.title(), v.Progress)
+				s.show.progress(before(event.title(), ":"), v.Progress)
 			}
 			continue
 		}
@@ -227,7 +232,7 @@ func (s *site) tryLogin(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
-		out, err := exec.CommandContext(ctx, "ssh", "-F", s.path("ssh_config"), "-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "demo",
+		out, err := exec.CommandContext(ctx, "ssh", "-F", s.path("ssh_config"), "-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "demo",
 			"echo logged in to $(hostname) as $(id -un), $(uname -sr)").CombinedOutput()
 		if err == nil {
 			s.show.note("%s", strings.TrimSpace(string(out)))

@@ -171,14 +171,14 @@ func unwind(run *Run, from, to string, cause error) {
 	run.Attempt, run.deadline, run.Waiting = 0, time.Time{}, ""
 }
 
-// sentence is what people read of an error: the domain shows it to tenants, so a fault's cause stays in the log and in
-// the step's record.
+// sentence is what people may read of an error: the domain shows it to tenants, so a fault's cause, and every error that
+// nobody put into words, stay in the log and in the step's record.
 func sentence(err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return f.Message
+	var canceled errCanceled
+	if errors.As(err, &canceled) {
+		return canceled.reason
 	}
-	return err.Error()
+	return fault.Message(err)
 }
 
 func (e *Engine) stick(run *Run, cause error) {

@@ -57,6 +57,15 @@ func (o *abortOutcome) Unwrap() error  { return o.cause }
 func (o *stuckOutcome) Error() string  { return o.cause.Error() }
 func (o *stuckOutcome) Unwrap() error  { return o.cause }
 
+// IsOutcome reports whether a body's error is one of the decisions above, rather than a failure.
+func IsOutcome(err error) bool {
+	switch err.(type) {
+	case *retryOutcome, *waitOutcome, *rewindOutcome, *abortOutcome, *stuckOutcome:
+		return true
+	}
+	return false
+}
+
 // maxAttempts of a step that fails with an error that is no outcome; then it aborts.
 const maxAttempts = 6
 

@@ -76,5 +76,5 @@ type StepRecord struct {
 	Started     time.Time
 	Ended       time.Time // zero while under way
 	Outcome     string    // running done failed
-	Err         string
+	Err, Words  string    // why it failed, for operators and for users
 }

@@ -65,6 +65,16 @@ func ActiveOf(ctx context.Context, q db.Querier, resource string) (*Run, error) 
 	return run, err
 }
 
+// AllActive gives the runs that hold a resource, by the resource.
+func AllActive(ctx context.Context, q db.Querier) (map[string]*Run, error) {
+	runs, err := db.List(ctx, q, scan, `SELECT `+columns+` FROM workflow_run WHERE `+active)
+	held := map[string]*Run{}
+	for _, run := range runs {
+		held[run.Resource] = run
+	}
+	return held, err
+}
+
 // Of lists the runs of a resource, newest first.
 func Of(ctx context.Context, q db.Querier, resource string) ([]*Run, error) {
 	return db.List(ctx, q, scan, `SELECT `+columns+` FROM workflow_run WHERE resource = $1 ORDER BY created_at DESC, id`, resource)
@@ -74,9 +84,9 @@ func Of(ctx context.Context, q db.Querier, resource string) ([]*Run, error) {
 func StepsOf(ctx context.Context, q db.Querier, run string) ([]StepRecord, error) {
 	return db.List(ctx, q, func(row db.Scanner) (StepRecord, error) {
 		var s StepRecord
-		err := row.Scan(&s.Name, &s.Title, &s.Backward, &s.Started, db.NullTime(&s.Ended), &s.Outcome, &s.Err)
+		err := row.Scan(&s.Name, &s.Title, &s.Backward, &s.Started, db.NullTime(&s.Ended), &s.Outcome, &s.Err, &s.Words)
 		return s, err
-	}, `SELECT name, title, backward, started_at, ended_at, outcome, error FROM workflow_step WHERE run = $1 ORDER BY seq`, run)
+	}, `SELECT name, title, backward, started_at, ended_at, outcome, error, words FROM workflow_step WHERE run = $1 ORDER BY seq`, run)
 }
 
 // Signal tells a run that there is news for it. It is never lost: a run that is just about to park sees it too.
@@ -167,8 +177,8 @@ func (e *Engine) begin(ctx context.Context, q db.Querier, run *Run, step recipeS
 	err := q.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0), count(CASE WHEN outcome = 'running' THEN 1 END) FROM workflow_step WHERE run = $1`,
 		run.ID).Scan(&seq, &open)
 	if err == nil && open == 0 {
-		_, err = q.ExecContext(ctx, `INSERT INTO workflow_step (run, seq, name, title, backward, started_at, outcome, error)
-			VALUES ($1, $2, $3, $4, $5, $6, 'running', '')`, run.ID, seq+1, step.name, step.title, run.Backward, e.clock.Now())
+		_, err = q.ExecContext(ctx, `INSERT INTO workflow_step (run, seq, name, title, backward, started_at, outcome, error, words)
+			VALUES ($1, $2, $3, $4, $5, $6, 'running', '', '')`, run.ID, seq+1, step.name, step.title, run.Backward, e.clock.Now())
 	}
 	if err != nil {
 		return fmt.Errorf("record the step: %w", err)
@@ -177,11 +187,11 @@ func (e *Engine) begin(ctx context.Context, q db.Querier, run *Run, step recipeS
 }
 
 func (e *Engine) end(ctx context.Context, q db.Querier, run *Run, outcome error) error {
-	word, text := "done", ""
+	word, text, told := "done", "", ""
 	if outcome != nil {
-		word, text = "failed", outcome.Error()
+		word, text, told = "failed", outcome.Error(), sentence(outcome)
 	}
-	_, err := q.ExecContext(ctx, `UPDATE workflow_step SET ended_at = $2, outcome = $3, error = $4 WHERE run = $1 AND outcome = 'running'`,
-		run.ID, e.clock.Now(), word, text)
+	_, err := q.ExecContext(ctx, `UPDATE workflow_step SET ended_at = $2, outcome = $3, error = $4, words = $5 WHERE run = $1 AND outcome = 'running'`,
+		run.ID, e.clock.Now(), word, text, told)
 	return err
 }

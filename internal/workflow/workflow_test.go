@@ -60,7 +60,7 @@ func (b *bench) flow() workflow.Flow[trip] {
 		}),
 		workflow.Do("await", "Wait for the train", func(context.Context, *workflow.Run, *trip) error {
 			if !b.ready {
-				return workflow.Wait("the train", time.Hour, workflow.Abort(errors.New("no train came")))
+				return workflow.Wait("the train", time.Hour, workflow.Abort(fault.New(fault.Unavailable, "no train came")))
 			}
 			return nil
 		}),

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ingotcloud/ingot/internal/agent/disk"
 	"github.com/ingotcloud/ingot/internal/agent/failure"
 	"github.com/ingotcloud/ingot/internal/agentapi"
@@ -64,7 +66,17 @@ func (j Job) Run(ctx context.Context) (agentapi.DeployResult, error) {
 		j.Log.Info(step.sentence, "bytes", step.total, "seconds", time.Since(began).Seconds())
 	}
 	result.Seconds = time.Since(start).Seconds()
+	j.Log.Info("deployed the image", "seconds", result.Seconds, "peak_kib", peakMemory())
 	return result, nil
+}
+
+// peakMemory is the most memory that this program has held so far, in KiB; 0 when the kernel does not tell.
+func peakMemory() int64 {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return usage.Maxrss
 }
 
 func (j *Job) defaults() {

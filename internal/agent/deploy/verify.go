@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ingotcloud/ingot/internal/agent/disk"
 	"github.com/ingotcloud/ingot/internal/agent/failure"
 	"github.com/ingotcloud/ingot/internal/agentapi"
@@ -43,23 +45,50 @@ func sampleSize(extents []deployimage.Extent) int64 {
 	return size
 }
 
+// readers is how many extents are read back and hashed at once.
+const readers = 4
+
 // verify reads a sample back from the medium; write has flushed the disk's cache and dropped the kernel's.
 func (j *Job) verify(ctx context.Context, result *agentapi.DeployResult, count func(int64)) error {
-	buffer := disk.Buffer(deployimage.ExtentSize)
-	for _, e := range j.sample() {
-		if err := ctx.Err(); err != nil {
-			return err
+	sample := j.sample()
+	group, ctx := errgroup.WithContext(ctx)
+	extents := make(chan deployimage.Extent)
+	group.Go(func() error {
+		defer close(extents)
+		for _, e := range sample {
+			if err := send(ctx, extents, e); err != nil {
+				return err
+			}
 		}
-		// Whole blocks, which is what direct I/O reads.
-		if err := j.Disk.ReadFullAt(buffer[:roundUp(e.Length, int64(j.Disk.Block))], e.Offset); err != nil {
-			return err
-		}
-		sum := sha256.Sum256(buffer[:e.Length])
-		if hex.EncodeToString(sum[:]) != e.SHA256 {
-			return failure.New(agentapi.FaultMachine, "The disk gives back something else than was written at %d MiB.", e.Offset>>20)
-		}
-		result.Verified += e.Length
-		count(e.Length)
+		return nil
+	})
+	for range readers {
+		group.Go(func() error {
+			buffer := disk.Buffer(deployimage.ExtentSize)
+			for e := range extents {
+				if err := j.readBack(e, buffer); err != nil {
+					return err
+				}
+				count(e.Length)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	result.Verified = sampleSize(sample)
+	return nil
+}
+
+func (j *Job) readBack(e deployimage.Extent, buffer []byte) error {
+	// Whole blocks, which is what direct I/O reads.
+	if err := j.Disk.ReadFullAt(buffer[:roundUp(e.Length, int64(j.Disk.Block))], e.Offset); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(buffer[:e.Length])
+	if hex.EncodeToString(sum[:]) != e.SHA256 {
+		return failure.New(agentapi.FaultMachine, "The disk gives back something else than was written at %d MiB.", e.Offset>>20)
 	}
 	return nil
 }

@@ -2,14 +2,16 @@ package keystone_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/ingotcloud/ingot/internal/api/osapi/osapitest"
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/identity/identitytest"
 )
+
+var shape = osapitest.Shape{Optional: []string{"default_project_id", "immutable", "lock_password"}}
 
 // The recorded answers of a real Keystone (Zed): ours have the same status, the same keys and the same types.
 func TestGolden(t *testing.T) {
@@ -52,7 +54,7 @@ func TestGolden(t *testing.T) {
 				t.Fatalf("%s: %d %s, want %d", path, got.Status, got.Text, recorded.Status)
 			}
 			if wanted, ok := recorded.Response.(map[string]any); ok {
-				for _, difference := range shape("", wanted, got.Body) {
+				for _, difference := range shape.Differences(wanted, got.Body) {
 					t.Error(difference)
 				}
 			} else if got.Text != "" {
@@ -79,48 +81,4 @@ func ourIDs(text string, c *cloud) string {
 		}
 	}
 	return text
-}
-
-// optional are keys that some things of a kind have and others have not.
-var optional = map[string]bool{"default_project_id": true, "immutable": true, "lock_password": true}
-
-// shape lists how two JSON values differ in keys and types. Null fits everything; the elements of lists are compared
-// with the first recorded one.
-func shape(at string, want, got any) (differences []string) {
-	if want == nil || got == nil {
-		return nil
-	}
-	switch want := want.(type) {
-	case map[string]any:
-		got, ok := got.(map[string]any)
-		if !ok {
-			return []string{fmt.Sprintf("%s: %T, want an object", at, got)}
-		}
-		for key, value := range want {
-			if _, ok := got[key]; !ok && !optional[key] {
-				differences = append(differences, at+"."+key+" is missing")
-			}
-			differences = append(differences, shape(at+"."+key, value, got[key])...)
-		}
-		for key := range got {
-			if _, ok := want[key]; !ok && !optional[key] {
-				differences = append(differences, at+"."+key+" is more than Keystone has")
-			}
-		}
-	case []any:
-		got, ok := got.([]any)
-		if !ok {
-			return []string{fmt.Sprintf("%s: %T, want a list", at, got)}
-		}
-		for i := range got {
-			if len(want) > 0 {
-				differences = append(differences, shape(fmt.Sprintf("%s[%d]", at, i), want[0], got[i])...)
-			}
-		}
-	default:
-		if fmt.Sprintf("%T", want) != fmt.Sprintf("%T", got) {
-			differences = append(differences, fmt.Sprintf("%s: %T, want %T", at, got, want))
-		}
-	}
-	return differences
 }

@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 
+	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
@@ -50,6 +51,9 @@ var statuses = map[fault.Kind]int{
 
 func (d *Dialect) failure(err error, requestID string) Failure {
 	f := Failure{Kind: fault.KindOf(err), Message: fault.Message(err)}
+	if f.Kind == fault.Internal && db.IsFull(err) { // any write of any handler may meet it
+		f.Kind, f.Message = fault.Unavailable, "There is no room left to record this; the cloud's operator must make some before you try again."
+	}
 	if f.Kind == fault.Internal { // all that the user can do about it is to tell the operator which one
 		f.Message += " (request id " + requestID + ")"
 	}

@@ -83,7 +83,7 @@ func (s *Server) fail(r *Request, out *recorder, err error) {
 		out.Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", s.base(r.HTTP)+"/identity"))
 	}
 	r.failure = err
-	if f.Status >= 500 {
+	if f.Status >= 500 && f.Status != http.StatusNotImplemented {
 		r.Log.Error("request failed", "error", err)
 	}
 	if f.Status == http.StatusTooManyRequests {

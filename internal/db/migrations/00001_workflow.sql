@@ -39,7 +39,8 @@ CREATE TABLE workflow_step (
     started_at  TIMESTAMP NOT NULL,
     ended_at    TIMESTAMP,
     outcome     TEXT NOT NULL,              -- running done failed
-    error       TEXT NOT NULL,
+    error       TEXT NOT NULL,              -- for operators
+    words       TEXT NOT NULL,              -- the same for users
     PRIMARY KEY (run, seq)
 );
 

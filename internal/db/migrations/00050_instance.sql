@@ -17,10 +17,14 @@ CREATE TABLE instance (
     zone         TEXT NOT NULL,
     metadata     TEXT NOT NULL,             -- JSON
     tags         TEXT NOT NULL,             -- JSON
+    access_v4    TEXT NOT NULL,             -- addresses that the user says to be reached by; kept for clients
+    access_v6    TEXT NOT NULL,
+    disk_config  TEXT NOT NULL,             -- AUTO or MANUAL, kept for clients
+    ports        TEXT NOT NULL,             -- JSON: ids, and which were made for it
     vm_state     TEXT NOT NULL,
     task_state   TEXT NOT NULL,
     power        TEXT NOT NULL,
-    locked       BOOLEAN NOT NULL,
+    locked_by    TEXT NOT NULL,             -- owner or admin; empty: not locked
     lock_reason  TEXT NOT NULL,
     machine      TEXT NOT NULL,
     fault        TEXT NOT NULL,             -- JSON

@@ -25,6 +25,7 @@ type Spec struct {
 	MemoryMiB     int  // 0: 8192
 	DiskGiB       int  // of each disk; 0: 100
 	Disks         int  // 0: 2
+	Deaf          bool // its operating system ignores the power button
 	ResourceClass string
 	Traits        []string
 }
@@ -64,6 +65,7 @@ type Computer struct {
 	deployed  *agentapi.Deploy // on the disk
 	tenant    bool             // the tenant's system runs
 	erasures  int
+	commands  map[agentapi.Kind]int
 }
 
 // process is a running agent.
@@ -83,7 +85,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 	orDefault(&spec.MemoryMiB, 8192)
 	orDefault(&spec.DiskGiB, 100)
 	orDefault(&spec.Disks, 2)
-	c := &Computer{Spec: spec, rig: rig, Faults: &vbmc.Faults{}, uuid: fmt.Sprintf("12345678-0000-4000-8000-%012x", n+1)}
+	c := &Computer{Spec: spec, rig: rig, commands: map[agentapi.Kind]int{}, Faults: &vbmc.Faults{}, uuid: fmt.Sprintf("12345678-0000-4000-8000-%012x", n+1)}
 	info := vbmc.Info{
 		Name: spec.Name, UUID: c.uuid, Serial: fmt.Sprintf("SER%04d", n), Vendor: "Ingot", Model: "Simulated", BIOSVersion: "1.0",
 		CPUs: 1, Cores: spec.CPUs, MemoryMiB: spec.MemoryMiB, UEFI: true, SecureBootCapable: true,
@@ -96,7 +98,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 	for _, d := range c.disks() {
 		info.Disks = append(info.Disks, vbmc.Disk{Name: d.Name, Serial: d.Serial, Bus: d.Bus, Bytes: d.Size})
 	}
-	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff})
+	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff, Deaf: spec.Deaf})
 	c.BMC = machine.BMC{Username: user, Password: password}
 	if spec.IPMI {
 		server, err := vbmc.NewIPMI(c.Sim, vbmc.IPMIOptions{Username: user, Password: password, Logger: rig.log})
@@ -175,6 +177,13 @@ func (c *Computer) Erasures() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.erasures
+}
+
+// Commands counts how often the agent began to do what it was told, by kind.
+func (c *Computer) Commands(kind agentapi.Kind) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.commands[kind]
 }
 
 // Deployed is what was last written to the disk and not erased since; nil: nothing.

@@ -21,6 +21,7 @@ var _ agent.Hardware = (*hardware)(nil)
 func (h *hardware) begin(ctx context.Context, kind agentapi.Kind) (Behaviour, error) {
 	c := (*Computer)(h)
 	c.mu.Lock()
+	c.commands[kind]++
 	b := c.behaviour
 	process := c.agent
 	c.mu.Unlock()

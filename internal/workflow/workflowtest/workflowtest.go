@@ -4,7 +4,6 @@ package workflowtest
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"testing"
@@ -14,14 +13,21 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
+
+// Clock is one that the harness sets forward.
+type Clock interface {
+	clock.Clock
+	Step(d time.Duration)
+}
 
 // Case is a fresh world with one flow to run in it. A test gives a function that makes one, since each point of each
 // step gets its own.
 type Case[S any] struct {
 	DB    *db.DB
-	Clock *clock.Fake
+	Clock Clock
 	Flow  workflow.Flow[S]
 	// Others registers flows that the one under test starts.
 	Others func(e *workflow.Engine)
@@ -37,7 +43,7 @@ type Case[S any] struct {
 const rounds = 120
 
 // errInjected is the failure that Unwind injects.
-var errInjected = errors.New("injected failure")
+var errInjected = fault.New(fault.Unavailable, "injected failure")
 
 // point of a step at which the process dies.
 type point string

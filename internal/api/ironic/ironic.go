@@ -1,0 +1,182 @@
+package ironic
+
+import (
+	"net/http"
+	"os"
+
+	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/workflow"
+)
+
+type api struct {
+	machines *machine.Service
+	engine   *workflow.Engine
+	db       *db.DB
+	host     string // what Ironic calls a conductor
+}
+
+type object = osapi.Object
+
+var (
+	oldest = osapi.V(1, 1)
+	latest = osapi.V(1, 87)
+)
+
+// Dialect is the Bare Metal API at /baremetal.
+func Dialect(machines *machine.Service, engine *workflow.Engine, d *db.DB) osapi.Dialect {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "ingot"
+	}
+	a := &api{machines, engine, d, host}
+	return osapi.Dialect{
+		Name: "ironic", Mount: "/baremetal", Envelope: osapi.IronicEnvelope,
+		Versions: osapi.Microversions{
+			Min: oldest, Max: latest, Service: "baremetal", Header: "X-OpenStack-Ironic-API-Version",
+			MinHeader: "X-OpenStack-Ironic-API-Minimum-Version", MaxHeader: "X-OpenStack-Ironic-API-Maximum-Version",
+		},
+		RequestIDHeader: "Openstack-Request-Id",
+		Statuses:        map[fault.Kind]int{fault.Unsupported: http.StatusBadRequest}, // Ironic's UnsupportedDriverExtension
+		Routes:          a.routes(),
+	}
+}
+
+func (a *api) routes() []osapi.Route {
+	const get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+	v := osapi.V
+	const node = "/v1/nodes/{node}"
+	routes := []osapi.Route{
+		{Method: get, Pattern: "/", Policy: osapi.Public, Handle: root},
+		{Method: get, Pattern: "/v1", Policy: osapi.Public, Handle: resources},
+
+		{Method: get, Pattern: "/v1/nodes", Policy: osapi.Reader, Handle: a.listNodes},
+		{Method: get, Pattern: "/v1/nodes/detail", Policy: osapi.Reader, Handle: a.listNodesInDetail},
+		{Method: post, Pattern: "/v1/nodes", Policy: osapi.Admin, Status: 201, Handle: a.createNode},
+		{Method: get, Pattern: node, Policy: osapi.Reader, Handle: a.showNode},
+		{Method: patch, Pattern: node, Policy: osapi.Member, Handle: a.patchNode},
+		{Method: del, Pattern: node, Policy: osapi.Admin, Status: 204, Handle: a.deleteNode},
+		{Method: get, Pattern: node + "/validate", Policy: osapi.Reader, Handle: a.validate},
+		{Method: put, Pattern: node + "/maintenance", Policy: osapi.Member, Status: 202, Handle: a.setMaintenance},
+		{Method: del, Pattern: node + "/maintenance", Policy: osapi.Member, Status: 202, Handle: a.endMaintenance},
+
+		{Method: get, Pattern: node + "/states", Policy: osapi.Reader, Handle: a.showStates},
+		{Method: put, Pattern: node + "/states/power", Policy: osapi.Member, Status: 202, Handle: a.setPower},
+		{Method: put, Pattern: node + "/states/provision", Policy: osapi.Member, Status: 202, Handle: a.setProvision},
+		{Method: get, Pattern: node + "/states/console", Policy: osapi.Reader, Handle: a.showConsole},
+		{Method: put, Pattern: node + "/states/console", Policy: osapi.Member, Status: 202, Handle: a.setConsole},
+		{Method: put, Pattern: node + "/states/raid", Since: v(1, 12), Policy: osapi.Member, Status: 204, Handle: a.setRAID},
+		{Method: put, Pattern: node + "/states/boot_mode", Since: v(1, 76), Policy: osapi.Admin, Status: 202, Handle: a.setBootMode},
+		{Method: put, Pattern: node + "/states/secure_boot", Since: v(1, 76), Policy: osapi.Admin, Status: 202, Handle: a.setSecureBoot},
+
+		{Method: get, Pattern: node + "/management/boot_device", Policy: osapi.Reader, Handle: a.bootDevice},
+		{Method: put, Pattern: node + "/management/boot_device", Policy: osapi.Admin, Status: 204, Handle: a.setBootDevice},
+		{Method: get, Pattern: node + "/management/boot_device/supported", Policy: osapi.Reader, Handle: a.bootDevices},
+		{Method: put, Pattern: node + "/management/inject_nmi", Since: v(1, 29), Policy: osapi.Admin, Status: 204, Handle: a.injectNMI},
+		{Method: get, Pattern: node + "/management/indicators", Since: v(1, 63), Policy: osapi.Reader, Handle: a.indicatorComponents},
+		{Method: get, Pattern: node + "/management/indicators/{component}", Since: v(1, 63), Policy: osapi.Reader, Handle: a.indicators},
+		{Method: get, Pattern: node + "/management/indicators/{component}/{name}", Since: v(1, 63), Policy: osapi.Reader, Handle: a.indicator},
+		{Method: put, Pattern: node + "/management/indicators/{component}/{name}", Since: v(1, 63), Policy: osapi.Member, Status: 204, Handle: a.setIndicator},
+
+		{Method: get, Pattern: node + "/traits", Since: v(1, 37), Policy: osapi.Reader, Handle: a.listTraits},
+		{Method: put, Pattern: node + "/traits", Since: v(1, 37), Policy: osapi.Admin, Status: 204, Handle: a.setTraits},
+		{Method: del, Pattern: node + "/traits", Since: v(1, 37), Policy: osapi.Admin, Status: 204, Handle: a.clearTraits},
+		{Method: put, Pattern: node + "/traits/{trait}", Since: v(1, 37), Policy: osapi.Admin, Status: 204, Handle: a.addTrait},
+		{Method: del, Pattern: node + "/traits/{trait}", Since: v(1, 37), Policy: osapi.Admin, Status: 204, Handle: a.removeTrait},
+
+		{Method: get, Pattern: node + "/vifs", Since: v(1, 28), Policy: osapi.Reader, Handle: a.listVIFs},
+		{Method: post, Pattern: node + "/vifs", Since: v(1, 28), Policy: osapi.Member, Status: 204, Handle: a.refuseVIF},
+		{Method: del, Pattern: node + "/vifs/{vif}", Since: v(1, 28), Policy: osapi.Member, Status: 204, Handle: a.refuseVIF},
+
+		{Method: get, Pattern: node + "/history", Since: v(1, 78), Policy: osapi.Reader, Handle: a.history},
+		{Method: get, Pattern: node + "/history/{event}", Since: v(1, 78), Policy: osapi.Reader, Handle: a.event},
+		{Method: get, Pattern: node + "/inventory", Since: v(1, 81), Policy: osapi.Reader, Handle: a.inventory},
+		{Method: get, Pattern: node + "/vendor_passthru/methods", Policy: osapi.Reader, Handle: a.noMethodsOfNode},
+		{Method: get, Pattern: node + "/firmware", Since: v(1, 86), Policy: osapi.Reader, Handle: a.firmware},
+
+		{Method: get, Pattern: node + "/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: a.volumesOfNode},
+		{Method: get, Pattern: "/v1/volume", Since: v(1, 32), Policy: osapi.Reader, Handle: volumes},
+
+		{Method: get, Pattern: node + "/ports", Policy: osapi.Reader, Handle: a.listPortsOfNode},
+		{Method: get, Pattern: node + "/ports/detail", Policy: osapi.Reader, Handle: a.listPortsOfNodeInDetail},
+		{Method: get, Pattern: "/v1/ports", Policy: osapi.Reader, Handle: a.listPorts},
+		{Method: get, Pattern: "/v1/ports/detail", Policy: osapi.Reader, Handle: a.listPortsInDetail},
+		{Method: post, Pattern: "/v1/ports", Policy: osapi.Admin, Status: 201, Handle: a.createPort},
+		{Method: get, Pattern: "/v1/ports/{port}", Policy: osapi.Reader, Handle: a.showPort},
+		{Method: patch, Pattern: "/v1/ports/{port}", Policy: osapi.Admin, Handle: a.patchPort},
+		{Method: del, Pattern: "/v1/ports/{port}", Policy: osapi.Admin, Status: 204, Handle: a.deletePort},
+
+		{Method: get, Pattern: "/v1/drivers", Policy: osapi.SystemReader, Handle: a.listDrivers},
+		{Method: get, Pattern: "/v1/drivers/{driver}", Policy: osapi.SystemReader, Handle: a.showDriver},
+		{Method: get, Pattern: "/v1/drivers/{driver}/properties", Policy: osapi.SystemReader, Handle: driverProperties},
+		{Method: get, Pattern: "/v1/drivers/{driver}/raid/logical_disk_properties", Since: v(1, 12), Policy: osapi.SystemReader, Handle: logicalDiskProperties},
+		{Method: get, Pattern: "/v1/drivers/{driver}/vendor_passthru/methods", Policy: osapi.SystemReader, Handle: noMethods},
+		{Method: get, Pattern: "/v1/conductors", Since: v(1, 49), Policy: osapi.SystemReader, Handle: a.listConductors},
+		{Method: get, Pattern: "/v1/conductors/{host}", Since: v(1, 49), Policy: osapi.SystemReader, Handle: a.showConductor},
+	}
+	for _, absent := range notHere {
+		routes = append(routes, absent.routes(a)...)
+	}
+	return routes
+}
+
+// links are the two that Ironic gives each thing.
+func links(r *osapi.Request, path string, elements ...string) []object {
+	return []object{
+		{"href": r.URL("/v1"+path, elements...), "rel": "self"},
+		{"href": r.URL(path, elements...), "rel": "bookmark"},
+	}
+}
+
+// below are the links to a collection below a thing.
+func below(r *osapi.Request, path, id, collection string) []object {
+	return []object{
+		{"href": r.URL("/v1"+path, id) + "/" + collection, "rel": "self"},
+		{"href": r.URL(path, id) + "/" + collection, "rel": "bookmark"},
+	}
+}
+
+func versionOf(r *osapi.Request) object {
+	return object{
+		"id": "v1", "links": []object{{"href": r.URL("/v1/"), "rel": "self"}}, "status": "CURRENT",
+		"min_version": oldest.String(), "version": latest.String(),
+	}
+}
+
+func root(r *osapi.Request) (any, error) {
+	return object{
+		"name":        "OpenStack Ironic API",
+		"description": "Ingot takes physical machines into its care through this API; servers on them are made through Nova.",
+		"versions":    []object{versionOf(r)}, "default_version": versionOf(r),
+	}, nil
+}
+
+// collections of /v1, with the version they came in.
+var collections = osapi.Fields{
+	"nodes": {}, "ports": {}, "drivers": {}, "chassis": {}, "portgroups": osapi.Since(1, 23), "volume": osapi.Since(1, 32),
+	"conductors": osapi.Since(1, 49), "allocations": osapi.Since(1, 52), "deploy_templates": osapi.Since(1, 55), "shards": osapi.Since(1, 82),
+}
+
+func resources(r *osapi.Request) (any, error) {
+	document := object{
+		"id": "v1", "links": []object{{"href": r.URL("/v1/"), "rel": "self"}}, "version": versionOf(r),
+		"media_types": []object{{"base": "application/json", "type": "application/vnd.openstack.ironic.v1+json"}},
+	}
+	for name := range collections {
+		document[name] = links(r, "/"+name+"/")
+	}
+	return collections.Trim(document, r.Version), nil
+}
+
+// tooNew refuses what exists only in a later version than the request's.
+func tooNew(r *osapi.Request, what string) error {
+	return &osapi.Error{Status: http.StatusNotAcceptable, Err: fault.New(fault.Invalid,
+		"Request not acceptable: %s is not in version %s of the API.", what, r.Version)}
+}
+
+// locked is Ironic's NodeLocked: clients try again after it.
+func locked(node, host string) error {
+	return fault.New(fault.Conflict, "Node %s is locked by host %s, please retry after the current operation is completed.", node, host)
+}

@@ -1,0 +1,262 @@
+package ironic
+
+import (
+	"maps"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/machine"
+)
+
+// portFields says from which version on a port has a field.
+var portFields = osapi.Fields{
+	"internal_info": osapi.Since(1, 18), "local_link_connection": osapi.Since(1, 19), "pxe_enabled": osapi.Since(1, 19),
+	"portgroup_uuid": osapi.Since(1, 24), "physical_network": osapi.Since(1, 34), "is_smartnic": osapi.Since(1, 53),
+}
+
+// fixedOfPort are the fields of a port without a place in the domain.
+var fixedOfPort = object{"internal_info": object{}, "portgroup_uuid": nil, "physical_network": nil, "is_smartnic": false}
+
+var portList = collection{
+	key: "ports", fields: portFields, brief: []string{"uuid", "address", "links"},
+	filters: []string{"node", "node_uuid", "address", "portgroup", "shard"},
+}
+
+func portView(r *osapi.Request, nic *machine.NIC) object {
+	o := object{
+		"uuid": nic.ID, "node_uuid": nic.Machine, "created_at": osapi.Offset(nic.Created), "updated_at": nil,
+		"links": links(r, "/ports/", nic.ID),
+	}
+	if nic.Updated.After(nic.Created) {
+		o["updated_at"] = osapi.Offset(nic.Updated)
+	}
+	maps.Copy(o, editablePort(nic))
+	return portFields.Trim(o, r.Version)
+}
+
+// editablePort are the fields of a port that clients may send.
+func editablePort(nic *machine.NIC) object {
+	o := object{"address": nic.MAC, "extra": orEmpty(nic.Extra), "local_link_connection": orEmpty(nic.Link), "pxe_enabled": nic.PXE}
+	maps.Copy(o, fixedOfPort)
+	return o
+}
+
+func changePort(nic *machine.NIC, before, after object) error {
+	for _, name := range sorted(after) {
+		value := after[name]
+		_, unchangeable := fixedOfPort[name]
+		if reflect.DeepEqual(before[name], value) || unchangeable && value == nil {
+			continue
+		}
+		wrong := func(what string) error {
+			return fault.New(fault.Invalid, "Invalid value for %s: it must be %s.", name, what)
+		}
+		switch name {
+		case "address":
+			text, _ := value.(string)
+			mac, err := net.ParseMAC(text)
+			if err != nil || len(mac) != 6 {
+				return fault.New(fault.Invalid, "Expected a MAC address but received %v.", value)
+			}
+			nic.MAC = mac.String()
+		case "pxe_enabled":
+			on, ok := value.(bool)
+			if !ok {
+				return wrong("true or false")
+			}
+			nic.PXE = on
+		case "extra", "local_link_connection":
+			o, ok := value.(object)
+			if !ok && value != nil {
+				return wrong("an object")
+			}
+			if name == "extra" {
+				nic.Extra = o
+			} else {
+				nic.Link = o
+			}
+		default:
+			return fault.New(fault.Invalid, "This cloud does not have the field %s of a port.", name)
+		}
+	}
+	return nil
+}
+
+func (a *api) listPorts(r *osapi.Request) (any, error)         { return a.ports(r, "", false) }
+func (a *api) listPortsInDetail(r *osapi.Request) (any, error) { return a.ports(r, "", true) }
+
+func (a *api) listPortsOfNode(r *osapi.Request) (any, error) { return a.portsOfNode(r, false) }
+
+func (a *api) listPortsOfNodeInDetail(r *osapi.Request) (any, error) { return a.portsOfNode(r, true) }
+
+func (a *api) portsOfNode(r *osapi.Request, detail bool) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.ports(r, n.ID, detail)
+}
+
+// ports lists those of one node, or all that the caller may know of.
+func (a *api) ports(r *osapi.Request, of string, detail bool) (any, error) {
+	nodes, err := a.machines.List(r.Context(), a.db)
+	if err != nil {
+		return nil, err
+	}
+	query := r.HTTP.URL.Query()
+	asked := query.Get("node")
+	if asked == "" {
+		asked = query.Get("node_uuid")
+	}
+	owners := map[string]string{}
+	for _, m := range nodes {
+		if asked == "" || m.ID == asked || m.Name == asked {
+			owners[m.ID] = m.Owner
+		}
+	}
+	nics, err := a.machines.NICs(r.Context(), a.db, of)
+	if err != nil {
+		return nil, err
+	}
+	address := strings.ToLower(query.Get("address"))
+	views := []object{}
+	for _, nic := range nics {
+		owner, known := owners[nic.Machine]
+		if !known || !r.Caller.Reads(owner) || address != "" && nic.MAC != address || query.Get("portgroup") != "" || query.Get("shard") != "" {
+			continue
+		}
+		views = append(views, portView(r, nic))
+	}
+	return portList.answer(r, views, portView(r, &machine.NIC{}), detail)
+}
+
+// port gives the one that the path names, with its node, to callers who may know of it.
+func (a *api) port(r *osapi.Request, q db.Querier) (*machine.NIC, *machine.Machine, error) {
+	nic, err := a.machines.NIC(r.Context(), q, strings.ToLower(r.Path("port")))
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := a.machines.Get(r.Context(), q, nic.Machine)
+	if err == nil && !r.Caller.Reads(m.Owner) {
+		err = fault.New(fault.NotFound, "Port %s could not be found.", r.Path("port"))
+	}
+	return nic, m, err
+}
+
+func (a *api) showPort(r *osapi.Request) (any, error) {
+	nic, _, err := a.port(r, a.db)
+	if err != nil {
+		return nil, err
+	}
+	return portList.show(r, portView(r, nic))
+}
+
+func (a *api) createPort(r *osapi.Request) (any, error) {
+	var body object
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	nic := &machine.NIC{PXE: true}
+	if id, given := body["uuid"]; given {
+		text, _ := id.(string)
+		if uuid.Validate(text) != nil || len(text) != 36 {
+			return nil, fault.New(fault.Invalid, "Expected a UUID but received %v.", id)
+		}
+		nic.ID = strings.ToLower(text)
+		delete(body, "uuid")
+	}
+	of, _ := body["node_uuid"].(string)
+	delete(body, "node_uuid")
+	before := editablePort(nic)
+	after := maps.Clone(before)
+	for name, value := range body {
+		if _, known := before[name]; !known {
+			return nil, fault.New(fault.Invalid, "Schema error for port: Additional properties are not allowed ('%s' was unexpected)", name)
+		}
+		if span, limited := portFields[name]; limited && !span.Has(r.Version) {
+			return nil, tooNew(r, "the field "+name)
+		}
+		after[name] = value
+	}
+	if err := changePort(nic, before, after); err != nil {
+		return nil, err
+	}
+	if nic.MAC == "" || of == "" {
+		return nil, fault.New(fault.Invalid, "Schema error for port: 'address' and 'node_uuid' are required properties")
+	}
+	err := a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		m, err := a.machines.Get(r.Context(), tx, of)
+		if fault.Is(err, fault.NotFound) {
+			return fault.New(fault.Invalid, "Node %s could not be found.", of) // the body is wrong, not the path
+		}
+		if err != nil {
+			return err
+		}
+		if nic.ID != "" {
+			if _, err := a.machines.NIC(r.Context(), tx, nic.ID); err == nil {
+				return fault.New(fault.Conflict, "A port with UUID %s already exists.", nic.ID)
+			}
+		}
+		nic.Machine = m.ID
+		return a.machines.AddNIC(r.Context(), tx, nic)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return created(r, portView(r, nic), "/v1/ports/", nic.ID), nil
+}
+
+func (a *api) patchPort(r *osapi.Request) (any, error) {
+	operations, err := readPatch(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range rootsOf(operations) {
+		if span, limited := portFields[name]; limited && !span.Has(r.Version) {
+			return nil, tooNew(r, "the field "+name)
+		}
+	}
+	var nic *machine.NIC
+	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		var m *machine.Machine
+		if nic, m, err = a.port(r, tx); err != nil {
+			return err
+		}
+		before := editablePort(nic)
+		after, err := patched(before, operations, editablePort(&machine.NIC{PXE: true}))
+		if err != nil {
+			return err
+		}
+		if m.Instance != "" && !m.Maintenance && slices.Contains(rootsOf(operations), "address") {
+			return fault.New(fault.Conflict, "Cannot update the address of port %s: instance %s is on its node. Put the node into maintenance first.", nic.ID, m.Instance)
+		}
+		if err := changePort(nic, before, after); err != nil {
+			return err
+		}
+		return a.machines.UpdateNIC(r.Context(), tx, nic)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return portView(r, nic), nil
+}
+
+func (a *api) deletePort(r *osapi.Request) (any, error) {
+	return nil, a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		nic, m, err := a.port(r, tx)
+		if err != nil {
+			return err
+		}
+		if m.Instance != "" && !m.Maintenance {
+			return fault.New(fault.Conflict, "Cannot delete the port %s as instance %s is on its node. Put the node into maintenance first.", nic.ID, m.Instance)
+		}
+		return a.machines.DeleteNIC(r.Context(), tx, nic.ID)
+	})
+}
