@@ -18,8 +18,9 @@ run=(
 	openssh-client ipmitool python3-openstackclient python3-ironicclient
 )
 test=(
-	openipmi   # ipmi_sim, an IPMI server of other people's making
-	postgresql # the server's programs; the tests start servers of their own
+	openipmi    # ipmi_sim, an IPMI server of other people's making
+	postgresql  # the server's programs; the tests start servers of their own
+	ovn-central # OVN's databases and ovn-northd, likewise
 )
 
 case ${1:-run} in
@@ -78,6 +79,11 @@ install() {
 			cat "$log" >&2
 			exit 1
 		fi
+		case " $* " in
+		*" ovn-central "*) # the tests start its programs themselves
+			if command -v systemctl >/dev/null; then systemctl --quiet disable ovn-central.service || true; fi
+			;;
+		esac
 		case " $* " in
 		*" openipmi "*) # its service looks for a BMC that a host need not have
 			if command -v systemctl >/dev/null; then systemctl --quiet disable openipmi.service || true; fi
