@@ -75,12 +75,21 @@ func (c *cloud) folder(elements ...string) string {
 	return filepath.Join(append([]string{c.home, "cloud"}, elements...)...)
 }
 
-// takeDown stops everything and removes the cloud's folder.
+// takeDown stops everything and removes the cloud's folder. That nothing is left running is looked at, too.
 func (c *cloud) takeDown() error {
-	if out, err := exec.Command(c.program, "clean", "--home", c.folder()).CombinedOutput(); err != nil {
-		return fmt.Errorf("ingot clean: %w: %s", err, out)
+	var left []error
+	rack, err := c.pid("lab")
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // it was never started
+		left = append(left, err)
 	}
-	return nil
+	if out, err := exec.Command(c.program, "clean", "--home", c.folder()).CombinedOutput(); err != nil {
+		left = append(left, fmt.Errorf("ingot clean: %w: %s", err, out))
+	}
+	// A process that is over but not yet taken in by its parent has no command line.
+	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", rack)); err == nil && bytes.Contains(line, []byte(c.folder())) {
+		left = append(left, fmt.Errorf("ingot clean left the rack running: process %d", rack))
+	}
+	return errors.Join(left...)
 }
 
 // login reads a user's openrc file.

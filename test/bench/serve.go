@@ -19,8 +19,9 @@ import (
 // settle is how long the control plane is left alone before it counts as being at rest.
 const settle = 5 * time.Second
 
-func (c *cloud) serverPID() (int, error) {
-	text, err := os.ReadFile(c.folder("serve.pid"))
+// pid of a daemon of the cloud: serve or lab.
+func (c *cloud) pid(name string) (int, error) {
+	text, err := os.ReadFile(c.folder(name + ".pid"))
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +45,7 @@ func (c *cloud) restart(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	pid, err := c.serverPID()
+	pid, err := c.pid("serve")
 	if err != nil {
 		return 0, err
 	}
