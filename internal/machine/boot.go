@@ -26,6 +26,9 @@ const (
 	grace = agentapi.PollWait + 5*time.Second
 )
 
+// orderPatience is how often a BMC that does not take the order to start the agent is asked once more: some seconds.
+const orderPatience = 4
+
 // Boot is one start of the agent on a machine, from the order to the end of its session.
 type Boot struct {
 	Key, Machine, Run, Session string
@@ -129,7 +132,8 @@ func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine st
 	}
 	if !boot.Ordered {
 		if err := s.order(ctx, m, boot); err != nil {
-			if k := fault.KindOf(err); k == fault.Unauthorized || k == fault.Unsupported || k == fault.Conflict || run.Attempt >= 3 {
+			// A BMC in conflict is only busy: with what was ordered a moment ago, perhaps.
+			if k := fault.KindOf(err); k == fault.Unauthorized || k == fault.Unsupported || run.Attempt >= orderPatience {
 				return late(fault.Wrap(err, fault.KindOf(err), "The machine's BMC did not start the agent: %s", fault.Message(err)))
 			}
 			return err
@@ -219,7 +223,7 @@ func (s *Service) order(ctx context.Context, m *Machine, boot *Boot) error {
 	case ByPXE:
 		override.Device = BootNetwork
 	default:
-		return fault.New(fault.Conflict, "The machine has no means to start the agent: no virtual media, no NIC to boot over.")
+		return fault.New(fault.Unsupported, "The machine has no means to start the agent: no virtual media, no NIC to boot over.")
 	}
 	if err := bmc.SetBoot(ctx, override); err != nil {
 		return err

@@ -58,7 +58,7 @@ func TestAMachineThatNeverCallsHome(t *testing.T) {
 	t.Parallel()
 	namespace, machines := newRack(t, 2)
 	dead, good := machines[0], machines[1]
-	s := newServer(t, namespace, options{bootTimeout: 8 * time.Second})
+	s := newServer(t, namespace, options{bootTimeout: 20 * time.Second})
 	s.start()
 	c := login(t, s)
 	c.fill()
@@ -80,7 +80,7 @@ func TestAMachineThatNeverCallsHome(t *testing.T) {
 	eventually(t, func() error {
 		n, err := c.node(dead.name)
 		if err == nil && n.Instance != id {
-			err = fmt.Errorf("%s is %s for %q", dead.name, n.State, n.Instance)
+			err = fmt.Errorf("%s is %s for %q: %s", dead.name, n.State, n.Instance, n.Reason)
 		}
 		return err
 	})
@@ -90,7 +90,7 @@ func TestAMachineThatNeverCallsHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.State != "deploy failed" || !first.Maintenance || !contains(first.Reason, "did not start the agent within 8s") || first.Instance != "" {
+	if first.State != "deploy failed" || !first.Maintenance || !contains(first.Reason, "did not start the agent within 20s") || first.Instance != "" {
 		t.Errorf("the machine that never called is %+v", first)
 	}
 	if second, err := c.node(good.name); err != nil || second.Instance != id || second.State != "active" {
