@@ -13,7 +13,7 @@ run=(
 	# The networks between them: rules for namespaces, and Open vSwitch and OVN from a Debian root of their own.
 	nftables mmdebstrap
 	# RAM disk and disk images.
-	systemd-boot-efi binutils mtools dosfstools e2fsprogs gdisk xorriso zstd kmod sbsigntool
+	systemd-boot-efi binutils mtools dosfstools e2fsprogs gdisk xorriso zstd kmod sbsigntool openssl
 	# What the reader of `make up` is told to use.
 	openssh-client ipmitool python3-openstackclient python3-ironicclient
 )

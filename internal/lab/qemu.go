@@ -124,7 +124,7 @@ func (q *qemu) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to QEMU: %w", err)
 	}
-	q.console, err = new(net.Dialer).DialContext(ctx, "unix", filepath.Join(q.dir, fileSerial))
+	q.console, err = qmp.Connect(ctx, filepath.Join(q.dir, fileSerial))
 	if err != nil {
 		q.qmp.Close()
 		return fmt.Errorf("connect to the serial line: %w", err)

@@ -153,3 +153,19 @@ func (s *Service) adoptNIC(ctx context.Context, tx *db.Tx, nic *NIC) error {
 	}
 	return nil
 }
+
+// NoteSecureBoot records that the BMC was told to switch Secure Boot. An agent that runs was started without it, or with
+// it, so its session ends: whoever needs the agent next has the machine started anew.
+func (s *Service) NoteSecureBoot(ctx context.Context, machine string, on bool) error {
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		m, err := s.Get(ctx, tx, machine)
+		if err != nil || m.Abilities.SecureBoot == on {
+			return err
+		}
+		m.Abilities.SecureBoot = on
+		if err := s.EndBoot(ctx, tx, m.ID); err != nil {
+			return err
+		}
+		return s.save(ctx, tx, m)
+	})
+}

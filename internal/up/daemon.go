@@ -224,10 +224,27 @@ func (s *site) writeConfig() error {
 	if machines["media_listen"], err = freeAddress(machines["media_listen"], "127.0.0.1:0"); err != nil {
 		return err
 	}
+	if machines["signing_key"] == nil {
+		if machines["signing_key"], machines["signing_cert"], err = s.signingPair(); err != nil {
+			return err
+		}
+	}
 	if text, err = yaml.Marshal(c); err != nil {
 		return err
 	}
 	return os.WriteFile(path, text, 0o600)
+}
+
+// signingPair unlocks the key that the lab's firmware trusts under Secure Boot: the one of Debian's package ovmf, which
+// is no secret.
+func (s *site) signingPair() (key, cert string, err error) {
+	const locked, password = "/usr/share/ovmf/PkKek-1-snakeoil.key", "snakeoil"
+	key, cert = s.path("secure-boot.key"), "/usr/share/ovmf/PkKek-1-snakeoil.pem"
+	out, err := exec.Command("openssl", "pkey", "-in", locked, "-passin", "pass:"+password, "-out", key).CombinedOutput()
+	if err != nil {
+		return "", "", fmt.Errorf("unlock the lab's Secure Boot key: %w: %s", err, out)
+	}
+	return key, cert, nil
 }
 
 // freeAddress gives the address that is configured, or the usual one, when nobody has it, and another one on the same host

@@ -192,11 +192,15 @@ func (a *api) setSecureBoot(r *osapi.Request) (any, error) {
 	if !body.Target.Set || body.Target.Null {
 		return nil, fault.New(fault.Invalid, "The target must be true or false.")
 	}
-	return accepted(r), a.order(r, n, func(bmc machine.Driver) error {
+	err = a.order(r, n, func(bmc machine.Driver) error {
 		secure, ok := bmc.(machine.SecureBooter)
 		if !ok {
 			return unsupported(n, "set_secure_boot")
 		}
 		return secure.SetSecureBoot(r.Context(), bool(body.Target.Value))
 	})
+	if err != nil {
+		return nil, err
+	}
+	return accepted(r), a.machines.NoteSecureBoot(r.Context(), n.ID, bool(body.Target.Value))
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,11 +56,11 @@ type message struct {
 // Dial connects to QEMU's socket and negotiates. onEvent, which may be nil, is called for each event on the reading
 // goroutine: it must not wait for a command.
 func Dial(ctx context.Context, socket string, onEvent func(Event)) (*Client, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	conn, err := Connect(ctx, socket)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{conn: conn.(*net.UnixConn), onEvent: onEvent, gone: make(chan struct{}), waiting: map[int]chan message{}}
+	c := &Client{conn: conn, onEvent: onEvent, gone: make(chan struct{}), waiting: map[int]chan message{}}
 	go c.read()
 	// QEMU serves one client at a time and greets only then; commands before the greeting are kept in the socket.
 	if err := c.Execute(ctx, "qmp_capabilities", nil, nil); err != nil {
@@ -68,14 +70,34 @@ func Dial(ctx context.Context, socket string, onEvent func(Event)) (*Client, err
 	return c, nil
 }
 
+// Connect connects to one of QEMU's sockets. QEMU lets one client wait; while somebody else does, it is tried again.
+func Connect(ctx context.Context, socket string) (*net.UnixConn, error) {
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+		if err == nil {
+			return conn.(*net.UnixConn), nil
+		}
+		if !errors.Is(err, syscall.EAGAIN) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 // PeerPID is the process id of the QEMU that listens on a socket, also of one that no longer answers.
 func PeerPID(socket string) (int, error) {
-	conn, err := net.Dial("unix", socket)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := Connect(ctx, socket)
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
