@@ -218,7 +218,7 @@ func (l life) againstDirect(direct time.Duration, data int64, machine guestFigur
 		behind: fmt.Sprintf("%.1f s / (%.0f MiB at %.0f MiB/s = %.1f s, + %.1f s)", l.best.prompt.Seconds(), float64(data)/mib, machine.Raw, write, direct.Seconds()),
 	}
 	return g.excuse(strings.HasPrefix(accel, "tcg"),
-		"the machines are emulated: decrypting, unpacking and checking the image and its kernel is computing (SHA-256 at %.0f MiB/s), a raw write is none", machine.Hash)
+		"the machines are emulated: TLS, SHA-256 (%.0f MiB/s) and kexec's own checks are computing there, and a raw write is none", machine.Hash)
 }
 
 // median of some times.
