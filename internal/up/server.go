@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,7 +50,7 @@ func (s *site) orderServer(ctx context.Context) error {
 			return err
 		}
 	}
-	v, err := s.follow(ctx, demo, id)
+	v, err := s.follow(ctx, demo, id, "ACTIVE", "SHUTOFF")
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (s *site) orderServer(ctx context.Context) error {
 		if err := call(ctx, demo.compute, http.MethodPost, "servers/"+id+"/action", object{"os-start": nil}, nil); err != nil {
 			return err
 		}
-		if v, err = s.follow(ctx, demo, id); err != nil {
+		if v, err = s.follow(ctx, demo, id, "ACTIVE"); err != nil {
 			return err
 		}
 	}
@@ -105,8 +106,8 @@ func before(text, mark string) string {
 	return text
 }
 
-// follow shows the steps of a server's last action until the server rests.
-func (s *site) follow(ctx context.Context, demo *cloud, id string) (*server, error) {
+// follow shows the steps of a server's last action until the server rests in one of the states.
+func (s *site) follow(ctx context.Context, demo *cloud, id string, rest ...string) (*server, error) {
 	shown := map[int]bool{}
 	deadline := time.Now().Add(patience)
 	for {
@@ -117,7 +118,7 @@ func (s *site) follow(ctx context.Context, demo *cloud, id string) (*server, err
 			return nil, err
 		}
 		v := &body.Server
-		moving := v.Status != "ACTIVE" && v.Status != "SHUTOFF" && v.Status != "ERROR"
+		moving := v.Status != "ERROR" && !slices.Contains(rest, v.Status)
 		if moving || len(shown) > 0 {
 			if err := s.showSteps(ctx, demo, v, shown); err != nil {
 				return nil, err
