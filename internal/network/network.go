@@ -33,19 +33,27 @@ type Meta struct {
 // Network is a segment that ports are on.
 type Network struct {
 	Meta
-	AdminUp  bool
-	Shared   bool // every project may have ports on it
-	MTU      int  // bytes
-	Kind     Kind
-	Physical string   // the wire that it is; empty: none
-	Subnets  []string // ids, oldest first
+	AdminUp      bool
+	Shared       bool // every project may have ports on it
+	External     bool // routers may have their gateways on it, and floating IPs come from it
+	PortSecurity bool // whether new ports are guarded against spoofing, and have security groups
+	MTU          int  // bytes
+	Kind         Kind
+	Physical     string   // the wire that it is, or that its VLAN is on; empty: none
+	Segment      int      // the VLAN's or the tunnel's number; 0: none
+	QoS          string   // id of the policy of its ports; empty: none
+	Subnets      []string // ids, oldest first
 }
 
 // Kind says how a network is carried.
 type Kind string
 
-// Flat networks are a wire as it is, without tags or tunnels.
-const FlatKind Kind = "flat"
+// The kinds. Tenants' networks are tunnelled; the others are an operator's.
+const (
+	FlatKind   Kind = "flat" // a wire as it is, without tags or tunnels
+	VLANKind   Kind = "vlan" // a VLAN on a wire
+	GeneveKind Kind = "geneve"
+)
 
 // Subnet is a range of addresses on a network.
 type Subnet struct {
@@ -56,7 +64,28 @@ type Subnet struct {
 	DHCP    bool
 	DNS     []netip.Addr
 	Pools   []Pool
+	Routes  []Route // what DHCP tells beside the gateway
+	// RAMode and AddressMode are how machines get IPv6 addresses (ipv6_ra_mode, ipv6_address_mode).
+	RAMode, AddressMode AddressMode
+	SubnetPool          string // id of the pool that the CIDR is from; empty: none
 }
+
+// Route says by which neighbour a destination is reached.
+type Route struct {
+	Destination netip.Prefix
+	NextHop     netip.Addr
+}
+
+// AddressMode is how IPv6 addresses come about, in Neutron's words.
+type AddressMode string
+
+// The modes. Without one the cloud does not tell addresses.
+const (
+	NoMode          AddressMode = ""
+	SLAAC           AddressMode = "slaac"
+	DHCPv6Stateful  AddressMode = "dhcpv6-stateful"
+	DHCPv6Stateless AddressMode = "dhcpv6-stateless"
+)
 
 // Pool is a range of addresses that ports get theirs from, both ends included.
 type Pool struct{ First, Last netip.Addr }
@@ -84,6 +113,46 @@ type Port struct {
 	AskedVNIC   string
 	DNSName     string // as asked for; Hostname is what the machine is told
 	FixedIPs    []FixedIP
+
+	PortSecurity bool          // it sends from its own addresses only, and its groups hold
+	Groups       []string      // ids of its security groups
+	AllowedPairs []AddressPair // what it may send from beside its own
+	DHCPOptions  []DHCPOption
+	QoS          string // id of its policy; empty: the network's
+	Edge         Edge   // where it is plugged in while it is bound
+	Up           bool   // OVN carries it: its flows are there
+}
+
+// AddressPair is a source that a port may use beside its own addresses.
+type AddressPair struct {
+	MAC  string // empty: the port's
+	Addr netip.Prefix
+}
+
+// DHCPOption is one that DHCP tells a single port.
+type DHCPOption struct {
+	Name, Value string
+	Version     int // 4 or 6
+}
+
+// EdgeKind is how a NIC meets the network.
+type EdgeKind string
+
+// The edges.
+const (
+	NoEdge    EdgeKind = ""      // none: nothing enforces anything
+	EdgeOVS   EdgeKind = "ovs"   // Open vSwitch runs where the NIC plugs in
+	EdgeTrunk EdgeKind = "trunk" // a plain switch port with a VLAN of its own; the switch's uplink is trunked to a chassis
+)
+
+// Edge is where a NIC meets the network. The switch is told once; what changes when the NIC goes to another network
+// is OVN's rows only.
+type Edge struct {
+	Kind EdgeKind
+	// Interface is the iface-id of the NIC's interface in Open vSwitch (EdgeOVS), and the name of the logical port
+	// that the switch's uplink is (EdgeTrunk).
+	Interface string
+	VLAN      int // EdgeTrunk: of the NIC's switch port, 1 to 4094
 }
 
 // FixedIP is an address of a port. Where one is asked for, either field may be empty.
