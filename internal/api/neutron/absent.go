@@ -31,6 +31,14 @@ var notThereYet = []absent{
 	{"availability_zones", "availability_zones", "HTTPNotFound", "Availability zone", osapi.Policy{}},
 }
 
+func absentRoutes() []osapi.Route {
+	var routes []osapi.Route
+	for _, a := range notThereYet {
+		routes = append(routes, a.routes()...)
+	}
+	return routes
+}
+
 func (a absent) routes() []osapi.Route {
 	list, one := "/v2.0/"+a.path, "/v2.0/"+a.path+"/{id}"
 	routes := []osapi.Route{

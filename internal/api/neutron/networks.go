@@ -1,11 +1,25 @@
 package neutron
 
 import (
+	"net/http"
+
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
 )
+
+func (a *api) networkRoutes() []osapi.Route {
+	const list, one = "/v2.0/networks", "/v2.0/networks/{id}"
+	return []osapi.Route{
+		{Method: http.MethodGet, Pattern: list, Policy: osapi.Reader, Handle: a.listNetworks},
+		{Method: http.MethodPost, Pattern: list, Policy: osapi.Member, Status: 201, Handle: createNetwork},
+		{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Handle: a.showNetwork},
+		{Method: http.MethodPut, Pattern: one, Policy: osapi.Member, Handle: a.updateNetwork},
+		{Method: http.MethodDelete, Pattern: one, Policy: osapi.Member, Status: 204, Handle: a.deleteNetwork},
+		{Method: http.MethodGet, Pattern: one + "/dhcp-agents", Policy: osapi.SystemReader, Handle: a.listDHCPAgents},
+	}
+}
 
 // networkObject is a network as the caller sees it: its wire is for admins only.
 func networkObject(r *osapi.Request, n *network.Network) object {

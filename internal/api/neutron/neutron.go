@@ -3,6 +3,7 @@ package neutron
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -31,56 +32,26 @@ func Dialect(networks *network.Service, d *db.DB) osapi.Dialect {
 	}
 }
 
+// routes are those of every noun; each file has its own.
 func (a *api) routes() []osapi.Route {
-	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
-	routes := []osapi.Route{
-		{Method: get, Pattern: "/", Policy: osapi.Public, Handle: versions},
-		{Method: get, Pattern: "/v2.0", Policy: osapi.Public, Handle: resources},
-		{Method: get, Pattern: "/v2.0/extensions", Policy: osapi.Any, Handle: listExtensions},
-		{Method: get, Pattern: "/v2.0/extensions/{alias}", Policy: osapi.Any, Handle: showExtension},
+	return slices.Concat(
+		frontRoutes(),
+		a.networkRoutes(),
+		a.subnetRoutes(),
+		a.portRoutes(),
+		a.quotaRoutes(),
+		a.tagRoutes(),
+		absentRoutes(),
+	)
+}
 
-		{Method: get, Pattern: "/v2.0/networks", Policy: osapi.Reader, Handle: a.listNetworks},
-		{Method: post, Pattern: "/v2.0/networks", Policy: osapi.Member, Status: 201, Handle: createNetwork},
-		{Method: get, Pattern: "/v2.0/networks/{id}", Policy: osapi.Reader, Handle: a.showNetwork},
-		{Method: put, Pattern: "/v2.0/networks/{id}", Policy: osapi.Member, Handle: a.updateNetwork},
-		{Method: del, Pattern: "/v2.0/networks/{id}", Policy: osapi.Member, Status: 204, Handle: a.deleteNetwork},
-		{Method: get, Pattern: "/v2.0/networks/{id}/dhcp-agents", Policy: osapi.SystemReader, Handle: a.listDHCPAgents},
-
-		{Method: get, Pattern: "/v2.0/subnets", Policy: osapi.Reader, Handle: a.listSubnets},
-		{Method: post, Pattern: "/v2.0/subnets", Policy: osapi.Member, Status: 201, Handle: createSubnet},
-		{Method: get, Pattern: "/v2.0/subnets/{id}", Policy: osapi.Reader, Handle: a.showSubnet},
-		{Method: put, Pattern: "/v2.0/subnets/{id}", Policy: osapi.Member, Handle: a.updateSubnet},
-		{Method: del, Pattern: "/v2.0/subnets/{id}", Policy: osapi.Member, Status: 204, Handle: a.deleteSubnet},
-
-		{Method: get, Pattern: "/v2.0/ports", Policy: osapi.Reader, Handle: a.listPorts},
-		{Method: post, Pattern: "/v2.0/ports", Policy: osapi.Member, Status: 201, Handle: a.createPorts},
-		{Method: get, Pattern: "/v2.0/ports/{id}", Policy: osapi.Reader, Handle: a.showPort},
-		{Method: put, Pattern: "/v2.0/ports/{id}", Policy: osapi.Member, Handle: a.updatePort},
-		{Method: del, Pattern: "/v2.0/ports/{id}", Policy: osapi.Member, Status: 204, Handle: a.deletePort},
-
-		{Method: get, Pattern: "/v2.0/quotas", Policy: osapi.SystemReader, Handle: a.listQuotas},
-		{Method: get, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Reader, Handle: a.showQuota},
-		{Method: get, Pattern: "/v2.0/quotas/{project}/default", Policy: osapi.Reader, Handle: showDefaultQuota},
-		{Method: get, Pattern: "/v2.0/quotas/{project}/details", Policy: osapi.Reader, Handle: a.showQuotaDetails},
-		{Method: get, Pattern: "/v2.0/quotas/{project}/details.json", Policy: osapi.Reader, Handle: a.showQuotaDetails}, // gophercloud's path
-		{Method: put, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Admin, Handle: a.updateQuota},
-		{Method: del, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Admin, Status: 204, Handle: a.deleteQuota},
+func frontRoutes() []osapi.Route {
+	return []osapi.Route{
+		{Method: http.MethodGet, Pattern: "/", Policy: osapi.Public, Handle: versions},
+		{Method: http.MethodGet, Pattern: "/v2.0", Policy: osapi.Public, Handle: resources},
+		{Method: http.MethodGet, Pattern: "/v2.0/extensions", Policy: osapi.Any, Handle: listExtensions},
+		{Method: http.MethodGet, Pattern: "/v2.0/extensions/{alias}", Policy: osapi.Any, Handle: showExtension},
 	}
-	for collection, t := range a.tagged() {
-		path := "/v2.0/" + collection + "/{id}/tags"
-		routes = append(routes,
-			osapi.Route{Method: get, Pattern: path, Policy: osapi.Reader, Handle: t.list},
-			osapi.Route{Method: put, Pattern: path, Policy: osapi.Member, Handle: t.replace},
-			osapi.Route{Method: del, Pattern: path, Policy: osapi.Member, Status: 204, Handle: t.clear},
-			osapi.Route{Method: get, Pattern: path + "/{tag}", Policy: osapi.Reader, Status: 204, Handle: t.check},
-			osapi.Route{Method: put, Pattern: path + "/{tag}", Policy: osapi.Member, Status: 201, Handle: t.add},
-			osapi.Route{Method: del, Pattern: path + "/{tag}", Policy: osapi.Member, Status: 204, Handle: t.remove},
-		)
-	}
-	for _, absent := range notThereYet {
-		routes = append(routes, absent.routes()...)
-	}
-	return routes
 }
 
 func versions(r *osapi.Request) (any, error) {

@@ -1,10 +1,23 @@
 package neutron
 
 import (
+	"net/http"
+
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/network"
 )
+
+func (a *api) portRoutes() []osapi.Route {
+	const list, one = "/v2.0/ports", "/v2.0/ports/{id}"
+	return []osapi.Route{
+		{Method: http.MethodGet, Pattern: list, Policy: osapi.Reader, Handle: a.listPorts},
+		{Method: http.MethodPost, Pattern: list, Policy: osapi.Member, Status: 201, Handle: a.createPorts},
+		{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Handle: a.showPort},
+		{Method: http.MethodPut, Pattern: one, Policy: osapi.Member, Handle: a.updatePort},
+		{Method: http.MethodDelete, Pattern: one, Policy: osapi.Member, Status: 204, Handle: a.deletePort},
+	}
+}
 
 // dnsDomain is Neutron's own default, for names that no DNS server knows.
 const dnsDomain = "openstacklocal."

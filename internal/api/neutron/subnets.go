@@ -1,10 +1,23 @@
 package neutron
 
 import (
+	"net/http"
+
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/network"
 )
+
+func (a *api) subnetRoutes() []osapi.Route {
+	const list, one = "/v2.0/subnets", "/v2.0/subnets/{id}"
+	return []osapi.Route{
+		{Method: http.MethodGet, Pattern: list, Policy: osapi.Reader, Handle: a.listSubnets},
+		{Method: http.MethodPost, Pattern: list, Policy: osapi.Member, Status: 201, Handle: createSubnet},
+		{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Handle: a.showSubnet},
+		{Method: http.MethodPut, Pattern: one, Policy: osapi.Member, Handle: a.updateSubnet},
+		{Method: http.MethodDelete, Pattern: one, Policy: osapi.Member, Status: 204, Handle: a.deleteSubnet},
+	}
+}
 
 func subnetObject(s *network.Subnet) object {
 	o := meta(s.Meta)
