@@ -105,8 +105,8 @@ func (s *Service) createFlat(ctx context.Context, tx *db.Tx, flat Flat, pools []
 	n := &Network{Meta: meta(flat.Name), AdminUp: true, Shared: true, MTU: flat.MTU, Kind: FlatKind, Physical: flatWire}
 	subnet := &Subnet{Meta: meta(flat.Name + "-subnet"), Network: n.ID, CIDR: flat.CIDR, Gateway: flat.Gateway, DHCP: true, DNS: flat.DNS, Pools: pools}
 	n.Subnets = []string{subnet.ID}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO network (`+networkColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		append(n.written(), n.AdminUp, n.Shared, n.MTU, n.Kind, n.Physical)...); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO network (`+networkColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		append(n.written(), n.AdminUp, n.Shared, n.MTU, n.Kind, n.Physical, n.External)...); err != nil {
 		return nil, err
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO network_subnet (`+subnetColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,

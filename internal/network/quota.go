@@ -17,7 +17,7 @@ type Limits map[string]int
 // DefaultLimits of a project. What cannot be made yet has the limit 0, so that clients do not offer it.
 func DefaultLimits() Limits {
 	return Limits{
-		"network": 0, "subnet": 0, "subnetpool": 0, "port": 500, "router": 0, "floatingip": 0, "rbac_policy": 0,
+		"network": 0, "subnet": 0, "subnetpool": 0, "port": 500, "router": 10, "floatingip": 50, "rbac_policy": 0,
 		"security_group": 0, "security_group_rule": 0, "trunk": 0,
 	}
 }

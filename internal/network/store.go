@@ -27,11 +27,11 @@ func (m *Meta) written() []any {
 	return []any{m.ID, m.Project, m.Name, m.Description, db.JSON(m.Tags), m.Revision, m.Created, m.Updated}
 }
 
-const networkColumns = metaColumns + `, admin_up, shared, mtu, kind, physical`
+const networkColumns = metaColumns + `, admin_up, shared, mtu, kind, physical, external`
 
 func scanNetwork(row db.Scanner) (*Network, error) {
 	var n Network
-	err := row.Scan(append(n.columns(), &n.AdminUp, &n.Shared, &n.MTU, &n.Kind, &n.Physical)...)
+	err := row.Scan(append(n.columns(), &n.AdminUp, &n.Shared, &n.MTU, &n.Kind, &n.Physical, &n.External)...)
 	return &n, err
 }
 
@@ -39,7 +39,7 @@ func scanNetwork(row db.Scanner) (*Network, error) {
 func (s *Service) Networks(ctx context.Context, q db.Querier, v Viewer) ([]*Network, error) {
 	var where db.Where
 	if !v.All {
-		where.And(`shared OR project = ?`, v.Project)
+		where.And(`shared OR external OR project = ?`, v.Project)
 	}
 	return s.networks(ctx, q, where)
 }
@@ -58,7 +58,7 @@ func (s *Service) Network(ctx context.Context, q db.Querier, v Viewer, id string
 	return found[0], nil
 }
 
-func (v Viewer) sees(n *Network) bool { return v.All || n.Shared || n.Project == v.Project }
+func (v Viewer) sees(n *Network) bool { return v.All || n.Shared || n.External || n.Project == v.Project }
 
 func (s *Service) networks(ctx context.Context, q db.Querier, where db.Where) ([]*Network, error) {
 	found, err := db.List(ctx, q, scanNetwork, `SELECT `+networkColumns+` FROM network`+where.String()+` ORDER BY created_at, id`, where.Args...)

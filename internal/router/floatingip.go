@@ -175,6 +175,9 @@ func (s *Service) aim(ctx context.Context, tx *db.Tx, v network.Viewer, f *Float
 	if err != nil {
 		return err
 	}
+	if !v.All && p.Project != f.Project {
+		return bad("floatingip", "Cannot process floating IP association with Port %s, since that port is owned by a different tenant", p.ID)
+	}
 	ip, err := inside(p, to.Addr)
 	if err != nil {
 		return err
@@ -265,6 +268,27 @@ func (s *Service) between(ctx context.Context, q db.Querier, p *network.Port, su
 		return "", err
 	}
 	return "", refuse(fault.NotFound, NotReachable, "External network %s is not reachable from subnet %s.  Therefore, cannot associate Port %s with a Floating IP.", external, subnet, p.ID)
+}
+
+// FixedPorts are the ports that floating IPs lead to, by id.
+func (s *Service) FixedPorts(ctx context.Context, q db.Querier, of []*FloatingIP) (map[string]*network.Port, error) {
+	var ids []string
+	for _, f := range of {
+		if f.FixedPort != "" {
+			ids = append(ids, f.FixedPort)
+		}
+	}
+	byID := map[string]*network.Port{}
+	for some := range slices.Chunk(ids, inOne) {
+		found, err := s.networks.Ports(ctx, q, network.Everything, network.PortFilter{IDs: some})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			byID[p.ID] = p
+		}
+	}
+	return byID, nil
 }
 
 // Pool is an IPv4 subnet that floating IPs come from.

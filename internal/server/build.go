@@ -30,6 +30,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/secret"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
@@ -45,6 +46,7 @@ type parts struct {
 	images    *image.Service
 	machines  *machine.Service
 	networks  *network.Service
+	routers   *router.Service
 	instances *instance.Service
 	api       *osapi.Server
 }
@@ -87,6 +89,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
 	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
 	p.networks = network.New(p.db, p.clock, log)
+	p.routers = router.New(p.clock, p.networks, router.NoPolicies{})
 	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
 	if err != nil || len(admins) == 0 {
 		return nil, errors.Join(errors.New("the project admin is missing"), err)
@@ -108,7 +111,7 @@ func (p *parts) dialects() []osapi.Dialect {
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
-		neutron.Dialect(p.networks, p.db),
+		neutron.Dialect(p.networks, p.routers, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
 	}
 }

@@ -16,8 +16,6 @@ type absent struct {
 }
 
 var notThereYet = []absent{
-	{"routers", "routers", "RouterNotFound", "Router", osapi.Member},
-	{"floatingips", "floatingips", "FloatingIPNotFound", "Floating IP", osapi.Member},
 	{"security-groups", "security_groups", "SecurityGroupNotFound", "Security group", osapi.Member},
 	{"security-group-rules", "security_group_rules", "SecurityGroupRuleNotFound", "Security group rule", osapi.Member},
 	{"address-groups", "address_groups", "AddressGroupNotFound", "Address group", osapi.Member},

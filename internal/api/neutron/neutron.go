@@ -9,18 +9,20 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/router"
 )
 
 type api struct {
 	networks *network.Service
+	routers  *router.Service
 	db       *db.DB
 }
 
 type object = osapi.Object
 
 // Dialect is the Networking API at /network.
-func Dialect(networks *network.Service, d *db.DB) osapi.Dialect {
-	a := &api{networks, d}
+func Dialect(networks *network.Service, routers *router.Service, d *db.DB) osapi.Dialect {
+	a := &api{networks, routers, d}
 	routes := a.routes()
 	for i := range routes {
 		routes[i].Handle = named(routes[i].Handle)
@@ -39,6 +41,9 @@ func (a *api) routes() []osapi.Route {
 		a.networkRoutes(),
 		a.subnetRoutes(),
 		a.portRoutes(),
+		a.routerRoutes(),
+		a.floatingIPRoutes(),
+		a.portForwardingRoutes(),
 		a.quotaRoutes(),
 		a.tagRoutes(),
 		absentRoutes(),
@@ -82,6 +87,28 @@ var exceptions = map[network.Reason]string{
 	network.AddressNotOnNetwork: "InvalidIpForNetwork",
 	network.OutOfAddresses:      "IpAddressGenerationFailure",
 	network.OverQuota:           "OverQuota",
+	network.PortOwned:           "ServicePortInUse",
+
+	router.BadRequest:            "BadRequest",
+	router.NoSuchRouter:          "RouterNotFound",
+	router.NoSuchZone:            "AvailabilityZoneNotFound",
+	router.RouterInUse:           "RouterInUse",
+	router.NoSuchInterface:       "RouterInterfaceNotFound",
+	router.NoInterfaceOnSubnet:   "RouterInterfaceNotFoundForSubnet",
+	router.SubnetNotOfPort:       "SubnetMismatchForPort",
+	router.InterfaceInUseByFIP:   "RouterInterfaceInUseByFloatingIP",
+	router.InterfaceInUseByRoute: "RouterInterfaceInUseByRoute",
+	router.GatewayInUse:          "RouterExternalGatewayInUseByFloatingIp",
+	router.InvalidRoutes:         "InvalidRoutes",
+	router.TooManyRoutes:         "RoutesExhausted",
+	router.NoSuchFloatingIP:      "FloatingIPNotFound",
+	router.NotReachable:          "ExternalGatewayForFloatingIPNotFound",
+	router.AlreadyAssociated:     "FloatingIPPortAlreadyAssociated",
+	router.FloatingIPForwards:    "FipInUseByPortForwarding",
+	router.PortForwards:          "PortHasPortForwarding",
+	router.PortHasFloatingIP:     "PortHasBindingFloatingIP",
+	router.NoSuchForwarding:      "PortForwardingNotFound",
+	router.NoSuchPolicy:          "QosPolicyNotFound",
 }
 
 // named gives what a handler refuses Neutron's name.

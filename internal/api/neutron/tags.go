@@ -8,6 +8,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/router"
 )
 
 // tagged are the tags of one kind of thing.
@@ -23,6 +24,9 @@ func (a *api) tagged() map[string]tagged {
 		"networks": {a, network.NetworkTable, a.networkOf},
 		"subnets":  {a, network.SubnetTable, a.subnetOf},
 		"ports":    {a, network.PortTable, a.portOf},
+
+		"routers":     {a, router.RouterTable, a.routerOf},
+		"floatingips": {a, router.FloatingIPTable, a.floatingIPOf},
 	}
 }
 
