@@ -23,6 +23,8 @@ func (a *api) tagged() map[string]tagged {
 		"networks": {a, network.NetworkTable, a.networkOf},
 		"subnets":  {a, network.SubnetTable, a.subnetOf},
 		"ports":    {a, network.PortTable, a.portOf},
+
+		"subnetpools": {a, network.SubnetPoolTable, a.subnetPoolOf},
 	}
 }
 
