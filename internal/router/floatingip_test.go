@@ -43,6 +43,8 @@ func (w *world) reachable(v network.Viewer, on string) (*router.Router, *network
 	return r, w.port(on, v, network.FixedIP{Subnet: w.subnets(on)[0]})
 }
 
+var onMachine = network.Place{Host: "machine", MAC: "52:54:00:00:00:07", Edge: network.Edge{Kind: network.EdgeOVS, Interface: "nic"}}
+
 func TestAFloatingIPFollowsItsPort(t *testing.T) {
 	each(t, func(w *world) {
 		r, p := w.reachable(red, w.red)
@@ -63,7 +65,7 @@ func TestAFloatingIPFollowsItsPort(t *testing.T) {
 
 		// Binding the port changes what the row says; the association stays.
 		w.marks()
-		w.must(w.tx(func(tx *db.Tx) error { return w.networks.Bind(w.t.Context(), tx, p.ID, "machine", "52:54:00:00:00:07") }))
+		w.must(w.tx(func(tx *db.Tx) error { return w.networks.Bind(w.t.Context(), tx, p.ID, onMachine) }))
 		w.marked("floatingip/" + f.ID)
 
 		// With the address goes the association: the next one to have it may be somebody else.
@@ -85,7 +87,6 @@ func TestAFloatingIPFollowsItsPort(t *testing.T) {
 		if got := w.current(f); got.Active() || got.FixedPort != "" || got.FixedAddr.IsValid() {
 			w.t.Errorf("after the port: %+v", got)
 		}
-		w.refused(w.tx(func(tx *db.Tx) error { return w.networks.DeletePort(w.t.Context(), tx, f.Port) }), fault.Conflict, network.PortOwned)
 		w.must(w.tx(func(tx *db.Tx) error { return w.DeleteFloatingIP(w.t.Context(), tx, f.ID) }))
 		_, err = w.networks.Port(w.t.Context(), w.db, admin, f.Port)
 		w.refused(err, fault.NotFound, network.NoSuchPort)
@@ -100,9 +101,9 @@ func TestWhatAFloatingIPCannotLeadTo(t *testing.T) {
 		w.must(err)
 		w.refused(w.aim(red, f, router.Target{Port: foreign.ID}), fault.NotFound, network.NoSuchPort)
 		w.refused(w.aim(blue, f, router.Target{Port: foreign.ID}), fault.NotFound, router.NoSuchFloatingIP)
-		w.refused(w.aim(red, f, router.Target{Port: p.ID, Addr: ip("10.0.0.99")}), fault.Invalid, router.BadRequest)
-		w.refused(w.aim(red, f, router.Target{Port: p.ID, Addr: ip("fd00::1")}), fault.Invalid, router.BadRequest)
-		w.refused(w.aim(red, f, router.Target{Addr: p.FixedIPs[0].Addr}), fault.Invalid, router.BadRequest)
+		w.refused(w.aim(red, f, router.Target{Port: p.ID, Addr: ip("10.0.0.99")}), fault.Invalid, network.BadRequest)
+		w.refused(w.aim(red, f, router.Target{Port: p.ID, Addr: ip("fd00::1")}), fault.Invalid, network.BadRequest)
+		w.refused(w.aim(red, f, router.Target{Addr: p.FixedIPs[0].Addr}), fault.Invalid, network.BadRequest)
 
 		island := w.network("red", false)
 		lonely := w.port(island, red, network.FixedIP{Subnet: w.subnet(island, "red", "10.5.0.0/24")})
@@ -114,7 +115,7 @@ func TestWhatAFloatingIPCannotLeadTo(t *testing.T) {
 
 		subnet := network.FixedIP{Subnet: w.subnets(w.red)[0]}
 		two := w.port(w.red, red, subnet, subnet)
-		w.refused(w.aim(red, f, router.Target{Port: two.ID}), fault.Invalid, router.BadRequest)
+		w.refused(w.aim(red, f, router.Target{Port: two.ID}), fault.Invalid, network.BadRequest)
 		w.must(w.aim(red, f, router.Target{Port: two.ID, Addr: two.FixedIPs[1].Addr}))
 		w.must(w.aim(red, f, router.Target{Port: two.ID, Addr: two.FixedIPs[0].Addr}))
 		second, err := w.float(red, router.NewFloatingIP{Target: router.Target{Port: two.ID, Addr: two.FixedIPs[1].Addr}})
@@ -132,7 +133,7 @@ func TestWhichFloatingIPsThereAre(t *testing.T) {
 			{Addr: ip("203.0.113.1")}, {Addr: ip("fd00::1")}, {Subnet: w.subnets(w.red)[0]}, {DNSName: "www"}, {DNSDomain: "example.org."},
 		} {
 			_, err := w.float(admin, spec)
-			w.refused(err, fault.Invalid, router.BadRequest)
+			w.refused(err, fault.Invalid, network.BadRequest)
 		}
 		if _, err := w.float(red, router.NewFloatingIP{QoS: "tin"}); !fault.Is(err, fault.NotFound) {
 			w.t.Errorf("a policy that there is not: %v", err)
@@ -154,7 +155,7 @@ func TestWhichFloatingIPsThereAre(t *testing.T) {
 			_, err := w.CreateFloatingIP(w.t.Context(), tx, red, router.NewFloatingIP{Project: "red", Network: w.red})
 			return err
 		})
-		w.refused(err, fault.Invalid, router.BadRequest)
+		w.refused(err, fault.Invalid, network.BadRequest)
 		pools, err := w.Pools(w.t.Context(), w.db, red)
 		if err != nil || len(pools) != 1 || pools[0].Subnet.ID != subnet {
 			w.t.Errorf("pools: %v %v", pools, err)
@@ -249,7 +250,7 @@ func TestForwardings(t *testing.T) {
 		} {
 			bad := web
 			spoil(&bad)
-			if _, err := forward(bad); !errors.Is(err, router.BadRequest) {
+			if _, err := forward(bad); !errors.Is(err, network.BadRequest) {
 				w.t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -279,7 +280,7 @@ func TestForwardings(t *testing.T) {
 			})
 		}
 		w.must(move(first.ID, 81))
-		w.refused(move(first.ID, 1004), fault.Invalid, router.BadRequest)
+		w.refused(move(first.ID, 1004), fault.Invalid, network.BadRequest)
 		w.refused(move("unknown", 1), fault.NotFound, router.NoSuchForwarding)
 		w.must(w.tx(func(tx *db.Tx) error { return w.DeleteForwarding(w.t.Context(), tx, red, f.ID, second.ID) }))
 		if got := w.current(f).Forwardings; len(got) != 2 || got[0].Outside != one(81) {

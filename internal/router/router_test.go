@@ -9,8 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/uuid"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -54,7 +53,8 @@ func each(t *testing.T, test func(w *world)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := &world{t: t, db: d, clock: clock.NewFake()}
 		w.networks = network.New(d, w.clock, slog.New(slog.DiscardHandler))
-		w.Service = router.New(w.clock, w.networks, gold{})
+		w.Service = router.New(w.clock, w.networks)
+		w.networks.Surround(network.Surroundings{Counts: w.Counts(), Policies: gold{}})
 		w.out = w.network("operators", true)
 		w.subnet(w.out, "operators", "203.0.113.0/29")
 		w.red, w.blue = w.network("red", false), w.network("blue", false)
@@ -73,29 +73,26 @@ func (w *world) must(err error) {
 
 func (w *world) tx(f func(tx *db.Tx) error) error { return w.db.Tx(w.t.Context(), f) }
 
-// network makes one as its own package does.
 func (w *world) network(project string, external bool) string {
 	w.t.Helper()
-	id := uuid.NewString()
-	_, err := w.db.ExecContext(w.t.Context(), `INSERT INTO network (id, project, name, description, admin_up, shared, mtu, kind, physical, tags, revision, created_at, updated_at, external)
-		VALUES ($1, $2, '', '', TRUE, FALSE, 1442, 'geneve', '', '[]', 0, $3, $3, $4)`, id, project, w.clock.Now(), external)
-	w.must(err)
-	return id
+	var n *network.Network
+	w.must(w.tx(func(tx *db.Tx) (err error) {
+		n, err = w.networks.CreateNetwork(w.t.Context(), tx, network.NewNetwork{Project: project, External: external})
+		return err
+	}))
+	return n.ID
 }
 
-// subnet makes one whose gateway has the first address; the pool has the others.
+// subnet makes one whose gateway has the first address.
 func (w *world) subnet(of, project, cidr string) string {
 	w.t.Helper()
-	id, prefix := uuid.NewString(), netip.MustParsePrefix(cidr)
-	gateway := prefix.Addr().Next()
-	last := gateway
-	for range 5 {
-		last = last.Next()
-	}
-	_, err := w.db.ExecContext(w.t.Context(), `INSERT INTO network_subnet (id, network, project, name, description, cidr, gateway, dhcp, dns, pools, tags, revision, created_at, updated_at)
-		VALUES ($1, $2, $3, '', '', $4, $5, TRUE, '[]', $6, '[]', 0, $7, $7)`, id, of, project, cidr, gateway.String(), db.JSON([]network.Pool{{First: gateway.Next(), Last: last}}), w.clock.Now())
-	w.must(err)
-	return id
+	w.clock.Step(time.Second)
+	var subnet *network.Subnet
+	w.must(w.tx(func(tx *db.Tx) (err error) {
+		subnet, err = w.networks.CreateSubnet(w.t.Context(), tx, network.NewSubnet{Network: of, Project: project, CIDR: netip.MustParsePrefix(cidr)})
+		return err
+	}))
+	return subnet.ID
 }
 
 // subnets are those of a network.
@@ -207,9 +204,9 @@ func TestARouterJoinsNetworks(t *testing.T) {
 			w.t.Errorf("revision %d after %d", got.Revision, r.Revision)
 		}
 		_, err = w.add(red, r, subnet)
-		w.refused(err, fault.Invalid, router.BadRequest)
+		w.refused(err, fault.Invalid, network.BadRequest)
 		w.refused(w.delete(r), fault.Conflict, router.RouterInUse)
-		w.refused(w.tx(func(tx *db.Tx) error { return w.networks.DeletePort(w.t.Context(), tx, at.Port) }), fault.Conflict, network.PortOwned)
+		w.refused(p.CheckUnowned("deleted"), fault.Conflict, network.PortOwned)
 		w.marked()
 		gone, err := w.remove(red, r, "", subnet)
 		if err != nil || fmt.Sprint(*gone) != fmt.Sprint(*at) {
@@ -231,7 +228,7 @@ func TestWhatCannotBeAnInterface(t *testing.T) {
 		_, err = w.add(blue, r, w.subnets(w.blue)[0])
 		w.refused(err, fault.NotFound, router.NoSuchRouter)
 		w.refused(w.addPort(red, r, w.port(w.blue, blue).ID), fault.NotFound, network.NoSuchPort)
-		w.refused(w.addPort(red, r, w.port(w.red, red, []network.FixedIP{}...).ID), fault.Invalid, router.BadRequest)
+		w.refused(w.addPort(red, r, w.port(w.red, red, []network.FixedIP{}...).ID), fault.Invalid, network.BadRequest)
 
 		_, err = w.add(red, r, subnet)
 		w.must(err)
@@ -244,7 +241,7 @@ func TestWhatCannotBeAnInterface(t *testing.T) {
 		for _, cidr := range []string{"10.0.0.0/24", "10.0.0.128/25", "10.0.0.0/16"} {
 			again := w.network("red", false)
 			_, err := w.add(red, r, w.subnet(again, "red", cidr))
-			w.refused(err, fault.Invalid, router.BadRequest)
+			w.refused(err, fault.Invalid, network.BadRequest)
 		}
 		used := w.port(w.red, red, network.FixedIP{Subnet: subnet})
 		w.must(w.tx(func(tx *db.Tx) error {
@@ -283,8 +280,10 @@ func TestAGuestDoesNotBecomeTheGateway(t *testing.T) {
 
 func (w *world) share(id string) {
 	w.t.Helper()
-	_, err := w.db.ExecContext(w.t.Context(), `UPDATE network SET shared = TRUE WHERE id = $1`, id)
-	w.must(err)
+	w.must(w.tx(func(tx *db.Tx) error {
+		_, err := w.networks.CreateRBAC(w.t.Context(), tx, red, network.RBAC{Project: "red", Kind: network.SharedNetwork, Object: id, Action: network.AsShared, Target: "blue"})
+		return err
+	}))
 }
 
 func TestIPv6SubnetsOfANetworkShareAPort(t *testing.T) {
@@ -309,7 +308,7 @@ func TestIPv6SubnetsOfANetworkShareAPort(t *testing.T) {
 			w.t.Errorf("left: %v", p.FixedIPs)
 		}
 		second := w.port(w.red, red, network.FixedIP{Subnet: one})
-		w.refused(w.addPort(red, r, second.ID), fault.Invalid, router.BadRequest)
+		w.refused(w.addPort(red, r, second.ID), fault.Invalid, network.BadRequest)
 		gone, err := w.remove(red, r, ports[two], two)
 		if err != nil || len(gone.Subnets) != 1 {
 			w.t.Errorf("removed %v, %v", gone, err)
@@ -321,11 +320,11 @@ func TestGateways(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.router(red, false)
 		set := func(wish router.GatewayWish) error { return w.change(red, r, router.Change{Gateway: &wish}) }
-		w.refused(set(router.GatewayWish{Network: w.red}), fault.Invalid, router.BadRequest)
+		w.refused(set(router.GatewayWish{Network: w.red}), fault.Invalid, network.BadRequest)
 		w.refused(set(router.GatewayWish{Network: w.blue}), fault.NotFound, network.NoSuchNetwork)
-		w.refused(set(router.GatewayWish{Network: w.network("operators", true)}), fault.Invalid, router.BadRequest)
+		w.refused(set(router.GatewayWish{Network: w.network("operators", true)}), fault.Invalid, network.BadRequest)
 		at := func(a string) []network.FixedIP { return []network.FixedIP{{Subnet: w.subnets(w.out)[0], Addr: ip(a)}} }
-		w.refused(set(router.GatewayWish{Network: w.out, FixedIPs: at("203.0.113.1")}), fault.Invalid, router.BadRequest)
+		w.refused(set(router.GatewayWish{Network: w.out, FixedIPs: at("203.0.113.1")}), fault.Invalid, network.BadRequest)
 		w.must(set(router.GatewayWish{Network: w.out, FixedIPs: at("203.0.113.5")}))
 		first := w.again(r).Gateway
 		if first.SNAT || first.FixedIPs[0].Addr != ip("203.0.113.5") {

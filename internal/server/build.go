@@ -89,7 +89,8 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
 	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
 	p.networks = network.New(p.db, p.clock, log)
-	p.routers = router.New(p.clock, p.networks, router.NoPolicies{})
+	p.routers = router.New(p.clock, p.networks)
+	p.networks.Surround(network.Surroundings{Counts: p.routers.Counts()})
 	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
 	if err != nil || len(admins) == 0 {
 		return nil, errors.Join(errors.New("the project admin is missing"), err)

@@ -102,8 +102,7 @@ func (a *api) floatingIPOf(r *osapi.Request, q db.Querier) (network.Meta, error)
 
 // floatingIPBody is a floating IP as clients write it.
 type floatingIPBody struct {
-	Project     osapi.Optional[string] `json:"project_id"`
-	Tenant      osapi.Optional[string] `json:"tenant_id"`
+	owned
 	Network     osapi.Optional[string] `json:"floating_network_id"`
 	Addr        osapi.Optional[string] `json:"floating_ip_address"`
 	Subnet      osapi.Optional[string] `json:"subnet_id"`
@@ -115,9 +114,8 @@ type floatingIPBody struct {
 	DNSDomain   osapi.Optional[string] `json:"dns_domain"`
 }
 
-func (b *floatingIPBody) target() (router.Target, error) {
-	addr, err := address("fixed_ip_address", b.FixedAddr)
-	return router.Target{Port: b.Port.Value, Addr: addr}, err
+func (b *floatingIPBody) target(f *fields) router.Target {
+	return router.Target{Port: b.Port.Value, Addr: address(f, "fixed_ip_address", b.FixedAddr.Value)}
 }
 
 func (a *api) createFloatingIP(r *osapi.Request) (any, error) {
@@ -153,21 +151,18 @@ func (b *floatingIPBody) spec(r *osapi.Request) (spec router.NewFloatingIP, err 
 	if b.Network.Value == "" {
 		return spec, fault.New(fault.Invalid, "Failed to parse request. Required attribute 'floating_network_id' not specified")
 	}
-	spec = router.NewFloatingIP{
-		Network: b.Network.Value, Subnet: b.Subnet.Value, Description: b.Description.Value, QoS: b.QoS.Value,
-		DNSName: b.DNSName.Value, DNSDomain: b.DNSDomain.Value,
-	}
-	if spec.Project, err = (&portBody{Project: b.Project, Tenant: b.Tenant}).project(r); err != nil {
+	if err := forAdmins(r, map[string]bool{"floating_ip_address": b.Addr.Value != ""}); err != nil {
 		return spec, err
 	}
-	if spec.Addr, err = address("floating_ip_address", b.Addr); err != nil {
+	project, err := b.project(r)
+	if err != nil {
 		return spec, err
 	}
-	if spec.Addr.IsValid() && !r.Caller.IsAdmin() {
-		return spec, fault.New(fault.Forbidden, "Only admins may choose floating_ip_address.")
-	}
-	spec.Target, err = b.target()
-	return spec, err
+	var f fields
+	return router.NewFloatingIP{
+		Project: project, Network: b.Network.Value, Subnet: b.Subnet.Value, Addr: address(&f, "floating_ip_address", b.Addr.Value),
+		Target: b.target(&f), Description: b.Description.Value, QoS: b.QoS.Value, DNSName: b.DNSName.Value, DNSDomain: b.DNSDomain.Value,
+	}, f.err
 }
 
 func (a *api) updateFloatingIP(r *osapi.Request) (any, error) {
@@ -197,29 +192,20 @@ func (a *api) updateFloatingIP(r *osapi.Request) (any, error) {
 }
 
 func (b *floatingIPBody) change() (c router.FloatingIPChange, err error) {
-	for name, set := range map[string]bool{
+	fixed := readOnly{
 		"project_id": b.Project.Set, "tenant_id": b.Tenant.Set, "floating_network_id": b.Network.Set, "floating_ip_address": b.Addr.Set,
 		"subnet_id": b.Subnet.Set, "dns_name": b.DNSName.Set, "dns_domain": b.DNSDomain.Set,
-	} {
-		if set {
-			return c, fault.New(fault.Invalid, "Cannot update read-only attribute %s", name)
-		}
+	}
+	if err := fixed.check(); err != nil {
+		return c, err
 	}
 	var f fields
-	if c.Description = text(&f, "description", b.Description); f.err != nil {
-		return c, f.err
-	}
-	if b.QoS.Set { // null: none
-		c.QoS = &b.QoS.Value
-	}
+	c.Description, c.QoS = text(&f, "description", b.Description), orNone(b.QoS)
 	if b.Port.Set || b.FixedAddr.Value != "" { // null: no port
-		target, err := b.target()
-		if err != nil {
-			return c, err
-		}
+		target := b.target(&f)
 		c.Target = &target
 	}
-	return c, nil
+	return c, f.err
 }
 
 func (a *api) deleteFloatingIP(r *osapi.Request) (any, error) {

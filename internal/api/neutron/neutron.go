@@ -44,6 +44,10 @@ func (a *api) routes() []osapi.Route {
 		a.routerRoutes(),
 		a.floatingIPRoutes(),
 		a.portForwardingRoutes(),
+		a.subnetPoolRoutes(),
+		a.addressScopeRoutes(),
+		a.rbacRoutes(),
+		a.availabilityRoutes(),
 		a.quotaRoutes(),
 		a.tagRoutes(),
 		absentRoutes(),
@@ -65,7 +69,7 @@ func versions(r *osapi.Request) (any, error) {
 
 func resources(r *osapi.Request) (any, error) {
 	list := []any{}
-	for _, name := range []string{"network", "subnet", "port", "quota", "extension"} {
+	for _, name := range []string{"network", "subnet", "port", "subnetpool", "quota", "extension"} {
 		list = append(list, object{"name": name, "collection": name + "s", "links": []any{object{"rel": "self", "href": r.URL("/v2.0/" + name + "s")}}})
 	}
 	return object{"resources": list}, nil
@@ -73,25 +77,69 @@ func resources(r *osapi.Request) (any, error) {
 
 // exceptions are Neutron's names for what the domain refuses (neutron_lib/exceptions); clients look at them.
 var exceptions = map[network.Reason]string{
-	network.NoSuchNetwork:       "NetworkNotFound",
-	network.NoSuchSubnet:        "SubnetNotFound",
-	network.NoSuchPort:          "PortNotFound",
-	network.NoSuchGroup:         "SecurityGroupNotFound",
-	network.NetworkInUse:        "NetworkInUse",
-	network.SubnetInUse:         "SubnetInUse",
+	network.NoSuchNetwork:      "NetworkNotFound",
+	network.NoSuchSubnet:       "SubnetNotFound",
+	network.NoSuchPort:         "PortNotFound",
+	network.NoSuchGroup:        "SecurityGroupNotFound",
+	network.NoSuchPolicy:       "QosPolicyNotFound",
+	network.NoSuchSubnetPool:   "SubnetPoolNotFound",
+	network.NoSuchAddressScope: "AddressScopeNotFound",
+	network.NoSuchRBAC:         "RbacPolicyNotFound",
+	network.NoSuchZone:         "AvailabilityZoneNotFound",
+	network.NoSuchObject:       "HTTPNotFound",
+
+	network.BadInput:   "InvalidInput",
+	network.BadRequest: "BadRequest",
+	network.OverQuota:  "OverQuota",
+
+	network.NetworkInUse:      "NetworkInUse",
+	network.FlatInUse:         "FlatNetworkInUse",
+	network.VLANInUse:         "VlanIdInUse",
+	network.TunnelInUse:       "TunnelIdInUse",
+	network.SecondDefault:     "DefaultExternalNetworkExists",
+	network.MTUTooSmall:       "NetworkMTUSubnetConflict",
+	network.SharedNetworkUsed: "InvalidSharedSetting",
+
+	network.SubnetInUse:   "SubnetInUse",
+	network.BadPool:       "InvalidAllocationPool",
+	network.PoolOutside:   "OutOfBoundsAllocationPool",
+	network.PoolsOverlap:  "OverlappingAllocationPools",
+	network.GatewayInPool: "GatewayConflictWithAllocationPools",
+	network.GatewayInUse:  "GatewayIpInUse",
+	network.TooManyDNS:    "DNSNameServersExhausted",
+	network.TooManyRoutes: "HostRoutesExhausted",
+
+	network.SubnetPoolShort:     "SubnetAllocationError",
+	network.SubnetPoolOverQuota: "SubnetPoolQuotaExceeded",
+	network.SubnetPoolInUse:     "SubnetPoolDeleteError",
+	network.SubnetPoolMixed:     "PrefixVersionMismatch",
+	network.SubnetPoolEmpty:     "EmptySubnetPoolPrefixList",
+	network.SubnetPoolBounds:    "IllegalSubnetPoolPrefixBounds",
+	network.SubnetPoolShrinks:   "IllegalSubnetPoolPrefixUpdate",
+	network.SubnetPoolAffinity:  "NetworkSubnetPoolAffinityError",
+	network.PrefixTooShort:      "MinPrefixSubnetAllocationError",
+	network.PrefixTooLong:       "MaxPrefixSubnetAllocationError",
+	network.AddressScopeInUse:   "AddressScopeInUse",
+	network.AddressScopeClash:   "AddressScopePrefixConflict",
+	network.AddressScopeVersion: "IllegalSubnetPoolIpVersionAssociationToAddressScope",
+
 	network.PortInUse:           "PortInUse",
 	network.PortBound:           "PortBound",
+	network.PortUnguarded:       "PortBindingError",
 	network.MACInUse:            "MacAddressInUse",
 	network.AddressInUse:        "IpAddressAlreadyAllocated",
 	network.AddressNotOnSubnet:  "InvalidIpForSubnet",
 	network.AddressNotOnNetwork: "InvalidIpForNetwork",
+	network.AddressIsAutomatic:  "AllocationOnAutoAddressSubnet",
 	network.OutOfAddresses:      "IpAddressGenerationFailure",
-	network.OverQuota:           "OverQuota",
-	network.PortOwned:           "ServicePortInUse",
+	network.GroupsNeedSecurity:  "PortSecurityAndIPRequiredForSecurityGroups",
+	network.SecurityHasGroups:   "PortSecurityPortHasSecurityGroup",
+	network.PairsNeedSecurity:   "AddressPairAndPortSecurityRequired",
+	network.PairTwice:           "DuplicateAddressPairInRequest",
+	network.TooManyPairs:        "AllowedAddressPairExhausted",
 
-	router.BadRequest:            "BadRequest",
+	network.PortOwned:            "ServicePortInUse",
 	router.NoSuchRouter:          "RouterNotFound",
-	router.NoSuchZone:            "AvailabilityZoneNotFound",
 	router.RouterInUse:           "RouterInUse",
 	router.NoSuchInterface:       "RouterInterfaceNotFound",
 	router.NoInterfaceOnSubnet:   "RouterInterfaceNotFoundForSubnet",
@@ -101,14 +149,17 @@ var exceptions = map[network.Reason]string{
 	router.GatewayInUse:          "RouterExternalGatewayInUseByFloatingIp",
 	router.InvalidRoutes:         "InvalidRoutes",
 	router.TooManyRoutes:         "RoutesExhausted",
-	router.NoSuchFloatingIP:      "FloatingIPNotFound",
-	router.NotReachable:          "ExternalGatewayForFloatingIPNotFound",
-	router.AlreadyAssociated:     "FloatingIPPortAlreadyAssociated",
-	router.FloatingIPForwards:    "FipInUseByPortForwarding",
-	router.PortForwards:          "PortHasPortForwarding",
-	router.PortHasFloatingIP:     "PortHasBindingFloatingIP",
-	router.NoSuchForwarding:      "PortForwardingNotFound",
-	router.NoSuchPolicy:          "QosPolicyNotFound",
+
+	router.NoSuchFloatingIP:   "FloatingIPNotFound",
+	router.NotReachable:       "ExternalGatewayForFloatingIPNotFound",
+	router.AlreadyAssociated:  "FloatingIPPortAlreadyAssociated",
+	router.FloatingIPForwards: "FipInUseByPortForwarding",
+	router.PortForwards:       "PortHasPortForwarding",
+	router.PortHasFloatingIP:  "PortHasBindingFloatingIP",
+	router.NoSuchForwarding:   "PortForwardingNotFound",
+
+	network.RBACTwice: "DuplicateRbacPolicy",
+	network.RBACInUse: "RbacPolicyInUse",
 }
 
 // named gives what a handler refuses Neutron's name.

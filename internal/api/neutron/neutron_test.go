@@ -46,7 +46,8 @@ func domain(t *testing.T, d *db.DB, project string) *cloud {
 	t.Helper()
 	c := &cloud{t: t, db: d, clock: clock.NewFake()}
 	c.networks = network.New(d, c.clock, slog.New(slog.DiscardHandler))
-	c.routers = router.New(c.clock, c.networks, router.NoPolicies{})
+	c.routers = router.New(c.clock, c.networks)
+	c.networks.Surround(network.Surroundings{Counts: c.routers.Counts()})
 	ip := netip.MustParseAddr
 	n, err := c.networks.Bootstrap(t.Context(), network.Flat{
 		Project: project, Name: "flat", CIDR: netip.MustParsePrefix("10.0.0.0/24"), Gateway: ip("10.0.0.1"),
@@ -166,12 +167,13 @@ func TestWhatAPortCannotBe(t *testing.T) {
 		both(demo, "device_owner", "compute:nova", 403, "PolicyNotAuthorized")
 		both(demo, "device_owner", "network:dhcp", 403, "PolicyNotAuthorized")
 		both(demo, "binding:host_id", "machine", 403, "PolicyNotAuthorized")
-		both(admin, "binding:host_id", "machine", 501, "HTTPNotImplemented")
+		both(demo, "binding:profile", object{"local_link_information": []object{}}, 403, "PolicyNotAuthorized")
 		both(admin, "mac_address", "01:00:5e:00:00:01", 400, "HTTPBadRequest")
-		both(demo, "security_groups", []string{"some"}, 404, "SecurityGroupNotFound")
-		both(demo, "port_security_enabled", true, 501, "HTTPNotImplemented")
-		both(demo, "allowed_address_pairs", fixed(object{"ip_address": "10.0.0.7"}), 409, "AddressPairAndPortSecurityRequired")
-		both(demo, "extra_dhcp_opts", fixed(object{"opt_name": "x"}), 501, "HTTPNotImplemented")
+		both(demo, "security_groups", []string{"some"}, 400, "PortSecurityAndIPRequiredForSecurityGroups")
+		both(demo, "port_security_enabled", true, 403, "PolicyNotAuthorized")
+		both(demo, "allowed_address_pairs", fixed(object{"ip_address": "10.0.0.7"}), 403, "PolicyNotAuthorized")
+		both(admin, "allowed_address_pairs", fixed(object{"ip_address": "10.0.0.7"}), 409, "AddressPairAndPortSecurityRequired")
+		both(demo, "extra_dhcp_opts", fixed(object{"opt_name": "x", "opt_value": ""}), 400, "HTTPBadRequest")
 		both(demo, "qos_policy_id", "some", 404, "QosPolicyNotFound")
 		both(demo, "tenant_id", otherProject, 400, "HTTPBadRequest")
 		c.fails(demo, "PUT", "/ports/"+id, object{"port": object{"name": nil}}, 400, "HTTPBadRequest")
@@ -206,7 +208,7 @@ func TestAdminsMakePortsForOthersAndChooseMACs(t *testing.T) {
 	c.fails(demo, "PUT", path, object{"port": object{"device_owner": ""}}, 409, "PortInUse")
 	c.call(demo, "PUT", path, object{"port": object{"name": "n", "device_id": "server", "device_owner": "compute:nova", "mac_address": "52:54:00:00:00:aa"}}, 200)
 	err := c.db.Tx(t.Context(), func(tx *db.Tx) error {
-		return c.networks.Bind(t.Context(), tx, p["id"].(string), "machine", "52:54:00:00:00:bb")
+		return c.networks.Bind(t.Context(), tx, p["id"].(string), network.Place{Host: "machine", MAC: "52:54:00:00:00:bb"})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +248,7 @@ func TestExhaustionAndQuota(t *testing.T) {
 	quota := func(token, path string) object {
 		return c.call(token, "GET", "/quotas/"+path, nil, 200)["quota"].(object)
 	}
-	if q := quota(reader, demoProject); q["port"] != 500.0 || q["network"] != 0.0 {
+	if q := quota(reader, demoProject); q["port"] != 500.0 || q["network"] != 100.0 {
 		t.Errorf("limits: %v", q)
 	}
 	if q := quota(other, otherProject+"/details")["port"]; fmt.Sprint(q) != "map[limit:500 reserved:0 used:100]" {
@@ -298,8 +300,7 @@ func TestTheSharedNetwork(t *testing.T) {
 		c.fails(admin, "DELETE", net, nil, 409, "NetworkInUse")
 		c.fails(admin, "DELETE", subnet, nil, 409, "SubnetInUse")
 		c.fails(admin, "PUT", net, object{"network": object{"mtu": 9000}}, 501, "HTTPNotImplemented")
-		c.fails(demo, "POST", "/networks", object{"network": object{"name": "own"}}, 501, "HTTPNotImplemented")
-		c.fails(demo, "POST", "/subnets", object{"subnet": object{"name": "own"}}, 501, "HTTPNotImplemented")
+		c.fails(demo, "POST", "/subnets", object{"subnet": object{"network_id": c.net.ID, "ip_version": 4, "cidr": "10.9.0.0/24"}}, 403, "PolicyNotAuthorized")
 		c.fails(demo, "GET", "/networks/named", nil, 404, "NetworkNotFound")
 		c.fails(demo, "GET", "/subnets/named", nil, 404, "SubnetNotFound")
 	})
@@ -345,7 +346,7 @@ func TestChangesCanDependOnARevision(t *testing.T) {
 func TestForeignTenants(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
 	id := c.port(demo, object{"tags": []string{"red"}})["id"].(string)
-	if _, err := c.db.ExecContext(t.Context(), `UPDATE network SET shared = FALSE`); err != nil {
+	if _, err := c.db.ExecContext(t.Context(), `DELETE FROM network_rbac`); err != nil {
 		t.Fatal(err)
 	}
 	private := map[string]string{"networks": c.net.ID, "subnets": c.subnet, "ports": id}
@@ -414,7 +415,7 @@ func TestVersionsAndExtensions(t *testing.T) {
 	for _, e := range c.call(demo, "GET", "/extensions", nil, 200)["extensions"].([]any) {
 		aliases = append(aliases, e.(object)["alias"].(string))
 	}
-	for _, not := range []string{"dvr", "l3-ha", "security-group", "trunk", "port-security", "allowed-address-pairs", "qos", "dns-integration"} {
+	for _, not := range []string{"dvr", "l3-ha", "security-group", "trunk", "qos", "segment", "auto-allocated-topology"} {
 		if slices.Contains(aliases, not) {
 			t.Errorf("it says it has %s", not)
 		}

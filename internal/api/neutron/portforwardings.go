@@ -28,7 +28,7 @@ func forwardingObject(f *router.Forwarding) object {
 	o := object{
 		"id": f.ID, "description": f.Description, "protocol": f.Protocol, "internal_port_id": f.Port, "internal_ip_address": f.Addr.String(),
 		"external_port": nil, "internal_port": nil,
-		"external_port_range": written(f.Outside), "internal_port_range": written(f.Inside),
+		"external_port_range": rangeText(f.Outside), "internal_port_range": rangeText(f.Inside),
 	}
 	if f.Outside.Len() == 1 {
 		o["external_port"] = f.Outside.First
@@ -39,7 +39,7 @@ func forwardingObject(f *router.Forwarding) object {
 	return o
 }
 
-func written(r router.PortRange) string { return fmt.Sprintf("%d:%d", r.First, r.Last) }
+func rangeText(r router.PortRange) string { return fmt.Sprintf("%d:%d", r.First, r.Last) }
 
 func (a *api) listForwardings(r *osapi.Request) (any, error) {
 	f, err := a.routers.FloatingIP(r.Context(), a.db, viewer(r), r.Path("id"))
@@ -79,9 +79,10 @@ type forwardingBody struct {
 
 // edit writes what the body says into a forwarding.
 func (b *forwardingBody) edit(f *router.Forwarding) error {
-	addr, err := address("internal_ip_address", b.Addr)
-	if err != nil {
-		return err
+	var bad fields
+	addr := address(&bad, "internal_ip_address", b.Addr.Value)
+	if bad.err != nil {
+		return bad.err
 	}
 	if err := ports("external_port", &f.Outside, b.Outside, b.OutsideRange); err != nil {
 		return err

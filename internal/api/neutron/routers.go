@@ -3,7 +3,6 @@ package neutron
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -43,7 +42,7 @@ func routerObject(r *osapi.Request, x *router.Router) object {
 	}
 	o["routes"] = routes
 	o["flavor_id"] = nil
-	o["availability_zone_hints"], o["availability_zones"] = append([]string{}, x.Zones...), []string{router.Zone}
+	o["availability_zone_hints"], o["availability_zones"] = append([]string{}, x.Zones...), []string{network.Zone}
 	if r.Caller.ReadsAll() { // how routers are carried is not a choice here; clients of admins show it
 		o["distributed"], o["ha"] = false, false
 	}
@@ -96,8 +95,7 @@ func (a *api) emptyOfRouter(key string) osapi.Handler {
 
 // routerBody is a router as clients write it.
 type routerBody struct {
-	Project     osapi.Optional[string]      `json:"project_id"`
-	Tenant      osapi.Optional[string]      `json:"tenant_id"`
+	owned
 	Name        osapi.Optional[string]      `json:"name"`
 	Description osapi.Optional[string]      `json:"description"`
 	AdminUp     osapi.Optional[osapi.Bool]  `json:"admin_state_up"`
@@ -147,52 +145,33 @@ func (b *routerBody) gateway(r *osapi.Request, now *router.Gateway) (*router.Gat
 		return nil, nil
 	}
 	wish := &router.GatewayWish{Network: g.Network.Value, SNAT: !g.SNAT.Set || bool(g.SNAT.Value)}
+	var f fields
 	for _, asked := range g.FixedIPs {
-		ip := network.FixedIP{Subnet: asked.Subnet.Value}
-		var err error
-		if ip.Addr, err = address("external_fixed_ips", asked.Addr); err != nil {
-			return nil, err
-		}
-		wish.FixedIPs = append(wish.FixedIPs, ip)
+		wish.FixedIPs = append(wish.FixedIPs, network.FixedIP{Subnet: asked.Subnet.Value, Addr: address(&f, "external_fixed_ips", asked.Addr.Value)})
 	}
-	if r.Caller.IsAdmin() {
-		return wish, nil
+	if f.err != nil || r.Caller.IsAdmin() {
+		return wish, f.err
 	}
 	if now == nil {
 		now = &router.Gateway{SNAT: true}
 	}
-	if g.SNAT.Set && wish.SNAT != now.SNAT || wish.FixedIPs != nil && !slices.Equal(wish.FixedIPs, now.FixedIPs) {
-		return nil, fault.New(fault.Forbidden, "Only admins may choose enable_snat and external_fixed_ips.")
-	}
-	return wish, nil
-}
-
-// address reads an IP address; absent, null or empty: the zero one.
-func address(field string, asked osapi.Optional[string]) (netip.Addr, error) {
-	if asked.Value == "" {
-		return netip.Addr{}, nil
-	}
-	a, err := netip.ParseAddr(asked.Value)
-	if err != nil || a.Zone() != "" || a.Is4In6() {
-		return a, fault.New(fault.Invalid, "Invalid input for %s. Reason: '%s' is not a valid IP address.", field, asked.Value)
-	}
-	return a, nil
+	return wish, forAdmins(r, map[string]bool{
+		"enable_snat":        g.SNAT.Set && wish.SNAT != now.SNAT,
+		"external_fixed_ips": wish.FixedIPs != nil && !slices.Equal(wish.FixedIPs, now.FixedIPs),
+	})
 }
 
 func routes(asked []routeBody) ([]network.Route, error) {
+	var f fields
 	list := []network.Route{}
 	for _, route := range asked {
-		to, err := netip.ParsePrefix(route.Destination)
-		if err != nil || to != to.Masked() {
-			return nil, fault.New(fault.Invalid, "Invalid input for routes. Reason: '%s' is not a valid CIDR.", route.Destination)
-		}
-		by, err := netip.ParseAddr(route.NextHop)
-		if err != nil || by.Zone() != "" {
-			return nil, fault.New(fault.Invalid, "Invalid input for routes. Reason: '%s' is not a valid IP address.", route.NextHop)
+		to, by := prefix(&f, "routes", route.Destination), address(&f, "routes", route.NextHop)
+		if !to.IsValid() || !by.IsValid() || to != to.Masked() {
+			f.fail("routes", "'%s' by '%s' is not a route", route.Destination, route.NextHop)
 		}
 		list = append(list, network.Route{Destination: to, NextHop: by})
 	}
-	return list, nil
+	return list, f.err
 }
 
 func (a *api) createRouter(r *osapi.Request) (any, error) {
@@ -212,7 +191,7 @@ func (a *api) createRouter(r *osapi.Request) (any, error) {
 	if err := b.possible(); err != nil {
 		return nil, err
 	}
-	project, err := (&portBody{Project: b.Project, Tenant: b.Tenant}).project(r)
+	project, err := b.project(r)
 	if err != nil {
 		return nil, err
 	}
@@ -254,10 +233,8 @@ func (a *api) updateRouter(r *osapi.Request) (any, error) {
 }
 
 func (b *routerBody) change(r *osapi.Request, now *router.Router) (c router.Change, err error) {
-	for name, set := range map[string]bool{"project_id": b.Project.Set, "tenant_id": b.Tenant.Set, "availability_zone_hints": b.Zones.Set} {
-		if set {
-			return c, fault.New(fault.Invalid, "Cannot update read-only attribute %s", name)
-		}
+	if err := (readOnly{"project_id": b.Project.Set, "tenant_id": b.Tenant.Set, "availability_zone_hints": b.Zones.Set}).check(); err != nil {
+		return c, err
 	}
 	if err := b.possible(); err != nil {
 		return c, err

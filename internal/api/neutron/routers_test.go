@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"github.com/ingotcloud/ingot/internal/api/neutron"
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -25,23 +23,21 @@ func (c *cloud) newNetwork(token, cidr string, external bool) (net, subnet strin
 
 func (c *cloud) networkOf(project, name, cidr string, external bool) (net, subnet string) {
 	c.t.Helper()
-	net, subnet = uuid.NewString(), uuid.NewString()
-	must := func(_ any, err error) {
-		c.t.Helper()
+	err := c.db.Tx(c.t.Context(), func(tx *db.Tx) error {
+		n, err := c.networks.CreateNetwork(c.t.Context(), tx, network.NewNetwork{Project: project, Name: name, External: external})
 		if err != nil {
-			c.t.Fatal(err)
+			return err
 		}
+		s, err := c.networks.CreateSubnet(c.t.Context(), tx, network.NewSubnet{Network: n.ID, Project: project, CIDR: netip.MustParsePrefix(cidr)})
+		if err != nil {
+			return err
+		}
+		net, subnet = n.ID, s.ID
+		return nil
+	})
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	must(c.db.ExecContext(c.t.Context(), `INSERT INTO network (id, project, name, description, admin_up, shared, mtu, kind, physical, tags, revision, created_at, updated_at, external)
-		VALUES ($1, $2, $5, '', TRUE, FALSE, 1442, 'geneve', '', '[]', 0, $3, $3, $4)`, net, project, c.clock.Now(), external, name))
-	gateway := netip.MustParsePrefix(cidr).Addr().Next()
-	last := gateway
-	for range 20 {
-		last = last.Next()
-	}
-	must(c.db.ExecContext(c.t.Context(), `INSERT INTO network_subnet (id, network, project, name, description, cidr, gateway, dhcp, dns, pools, tags, revision, created_at, updated_at)
-		VALUES ($1, $2, $3, 's' || $4, '', $4, $5, TRUE, '[]', $6, '[]', 0, $7, $7)`, subnet, net, project, cidr, gateway.String(),
-		db.JSON([]network.Pool{{First: gateway.Next(), Last: last}}), c.clock.Now()))
 	return net, subnet
 }
 

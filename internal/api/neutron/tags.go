@@ -25,6 +25,7 @@ func (a *api) tagged() map[string]tagged {
 		"subnets":  {a, network.SubnetTable, a.subnetOf},
 		"ports":    {a, network.PortTable, a.portOf},
 
+		"subnetpools": {a, network.SubnetPoolTable, a.subnetPoolOf},
 		"routers":     {a, router.RouterTable, a.routerOf},
 		"floatingips": {a, router.FloatingIPTable, a.floatingIPOf},
 	}
