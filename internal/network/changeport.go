@@ -121,17 +121,17 @@ func set[T any](field *T, value *T) {
 
 // DeletePort deletes a port; its addresses are free. A server's port goes too, as Neutron does.
 func (s *Service) DeletePort(ctx context.Context, tx *db.Tx, id string) error {
-	changed, err := db.Changed(tx.ExecContext(ctx, `DELETE FROM network_port WHERE id = $1`, id))
+	p, err := s.Port(ctx, tx, Everything, id)
 	if err != nil {
 		return err
 	}
-	if changed == 0 {
-		return noPort(id)
-	}
-	if err := s.around.Groups.SetPort(ctx, tx, id, nil); err != nil {
+	if err := s.tell(func(w PortWatcher) error { return w.PortDeleted(ctx, tx, p) }); err != nil {
 		return err
 	}
-	if err := s.tell(func(w PortWatcher) error { return w.PortDeleted(ctx, tx, id) }); err != nil {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM network_port WHERE id = $1`, id); err != nil {
+		return err
+	}
+	if err := s.around.Groups.SetPort(ctx, tx, id, nil); err != nil {
 		return err
 	}
 	return markPort(ctx, tx, id)

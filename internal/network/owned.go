@@ -17,9 +17,12 @@ func Reserved(deviceOwner string) bool {
 	return strings.HasPrefix(deviceOwner, cloudOwner) && deviceOwner != dhcpOwner
 }
 
+// Owned reports whether a router or a floating IP has the port.
+func (p *Port) Owned() bool { return Reserved(p.DeviceOwner) }
+
 // CheckUnowned refuses a verb for a port that a router or a floating IP has. Whoever acts for a user asks before.
 func (p *Port) CheckUnowned(verb string) error {
-	if !Reserved(p.DeviceOwner) {
+	if !p.Owned() {
 		return nil
 	}
 	return refuse(fault.Conflict, PortOwned, "Port %s cannot be %s directly via the port API: has device owner %s.", p.ID, verb, p.DeviceOwner)
@@ -43,7 +46,7 @@ type PortWatcher interface {
 	// PortChanged is called in the transaction that changed anything of the port, after the change.
 	PortChanged(ctx context.Context, tx *db.Tx, p *Port) error
 	// PortDeleted is called in the transaction that deletes the port.
-	PortDeleted(ctx context.Context, tx *db.Tx, id string) error
+	PortDeleted(ctx context.Context, tx *db.Tx, p *Port) error
 }
 
 // Watch adds a watcher. It is for the time before anything is served.

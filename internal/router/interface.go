@@ -116,7 +116,7 @@ func (s *Service) AddPort(ctx context.Context, tx *db.Tx, v network.Viewer, rout
 	switch {
 	case !v.All && p.Project != r.Project: // on a network of the viewer's, that others have ports on
 		return nil, refuse(fault.NotFound, network.NoSuchPort, "Port %s could not be found.", p.ID)
-	case p.DeviceID != "" || p.Host != "" || network.Reserved(p.DeviceOwner):
+	case p.DeviceID != "" || p.Host != "" || p.Owned():
 		return nil, refuse(fault.Conflict, network.PortInUse, "Unable to complete operation on port %s for network %s. Port already has an attached device %s.", p.ID, p.Network, p.DeviceID)
 	case len(p.FixedIPs) == 0:
 		return nil, bad("router", "Router port must have at least one fixed IP")

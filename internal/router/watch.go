@@ -18,8 +18,8 @@ func (s *Service) PortChanged(ctx context.Context, tx *db.Tx, p *network.Port) e
 }
 
 // PortDeleted ends what leads to the port.
-func (s *Service) PortDeleted(ctx context.Context, tx *db.Tx, id string) error {
-	return s.follow(ctx, tx, id, func(netip.Addr) bool { return false })
+func (s *Service) PortDeleted(ctx context.Context, tx *db.Tx, p *network.Port) error {
+	return s.follow(ctx, tx, p.ID, func(netip.Addr) bool { return false })
 }
 
 func (s *Service) follow(ctx context.Context, tx *db.Tx, port string, has func(netip.Addr) bool) error {

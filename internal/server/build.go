@@ -112,7 +112,7 @@ func (p *parts) dialects() []osapi.Dialect {
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
-		neutron.Dialect(p.networks, p.routers, p.db),
+		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers}, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
 	}
 }

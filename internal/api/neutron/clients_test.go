@@ -109,7 +109,7 @@ func commandLine(t *testing.T) (*cloud, func(command string) (string, error)) {
 	d := dbtest.SQLite(t)
 	people := identitytest.New(t, d, nil)
 	c := domain(t, d, "operators")
-	c.Server = osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1}, keystone.Dialect(people.Service), neutron.Dialect(c.networks, c.routers, d))
+	c.Server = osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1}, keystone.Dialect(people.Service), neutron.Dialect(c.services(), d))
 	err := people.Bootstrap(t.Context(), identity.Bootstrap{AdminPassword: identitytest.AdminPassword, Catalog: []identity.BootstrapService{
 		{Type: "identity", Name: "keystone", URL: c.URL + "/identity/v3"}, {Type: "network", Name: "neutron", URL: c.URL + "/network"},
 	}})

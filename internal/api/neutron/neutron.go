@@ -12,6 +12,12 @@ import (
 	"github.com/ingotcloud/ingot/internal/router"
 )
 
+// Services are the domains behind the API.
+type Services struct {
+	Networks *network.Service
+	Routers  *router.Service
+}
+
 type api struct {
 	networks *network.Service
 	routers  *router.Service
@@ -21,8 +27,8 @@ type api struct {
 type object = osapi.Object
 
 // Dialect is the Networking API at /network.
-func Dialect(networks *network.Service, routers *router.Service, d *db.DB) osapi.Dialect {
-	a := &api{networks, routers, d}
+func Dialect(s Services, d *db.DB) osapi.Dialect {
+	a := &api{networks: s.Networks, routers: s.Routers, db: d}
 	routes := a.routes()
 	for i := range routes {
 		routes[i].Handle = named(routes[i].Handle)

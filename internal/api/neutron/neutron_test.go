@@ -60,10 +60,14 @@ func domain(t *testing.T, d *db.DB, project string) *cloud {
 	return c
 }
 
+func (c *cloud) services() neutron.Services {
+	return neutron.Services{Networks: c.networks, Routers: c.routers}
+}
+
 func boot(t *testing.T, d *db.DB) *cloud {
 	t.Helper()
 	c := domain(t, d, adminProject)
-	c.Server = osapitest.Serve(t, neutron.Dialect(c.networks, c.routers, d))
+	c.Server = osapitest.Serve(t, neutron.Dialect(c.services(), d))
 	return c
 }
 
@@ -392,7 +396,7 @@ func TestForeignTenants(t *testing.T) {
 		"POST /v2.0/networks": 400, "POST /v2.0/address-scopes": 400, // for another project
 		"POST /v2.0/subnets": 404, "POST /v2.0/ports": 404, "POST /v2.0/subnetpools": 404, "POST /v2.0/rbac-policies": 404, // of another project
 	}
-	for _, route := range neutron.Dialect(c.networks, c.routers, c.db).Routes {
+	for _, route := range neutron.Dialect(c.services(), c.db).Routes {
 		name := route.Method + " " + route.Pattern
 		collection, _, _ := strings.Cut(strings.TrimPrefix(route.Pattern, "/v2.0/"), "/")
 		if collection == "routers" || collection == "floatingips" {

@@ -216,6 +216,10 @@ func TestFloatingIPs(t *testing.T) {
 				t.Errorf("%s: %v", query, got)
 			}
 		}
+		quota := c.call(demo, "GET", "/quotas/"+demoProject+"/details", nil, 200)["quota"].(object)
+		if got := fmt.Sprint(quota["router"], quota["floatingip"]); got != "map[limit:10 reserved:0 used:1] map[limit:50 reserved:0 used:1]" {
+			t.Errorf("quota: %s", got)
+		}
 		second := c.floatingIP(demo, l, nil)["id"].(string)
 		c.fails(demo, "PUT", "/floatingips/"+second, aim(object{"port_id": l.port}), 409, "FloatingIPPortAlreadyAssociated")
 		c.fails(demo, "PUT", "/floatingips/"+second, aim(object{"fixed_ip_address": "10.1.0.2"}), 400, "BadRequest")
@@ -316,7 +320,7 @@ func TestForeignRouters(t *testing.T) {
 		"tags":             {"tags": []string{"mine"}},
 	}
 	tried := 0
-	for _, route := range neutron.Dialect(c.networks, c.routers, c.db).Routes {
+	for _, route := range neutron.Dialect(c.services(), c.db).Routes {
 		parts := strings.Split(strings.TrimPrefix(route.Pattern, "/v2.0/"), "/")
 		if ids[parts[0]] == "" || len(parts) < 2 || route.Policy.String() == osapi.SystemReader.String() {
 			continue

@@ -37,7 +37,7 @@ func whole(t *testing.T) (url string, c *instancetest.Cloud) {
 	c = instancetest.New(t, d, machinetest.Spec{Name: "m0"}, machinetest.Spec{Name: "m1"})
 	people := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1},
-		keystone.Dialect(people.Service), glance.Dialect(c.Images), neutron.Dialect(c.Networks, router.New(c.Clock, c.Networks), d),
+		keystone.Dialect(people.Service), glance.Dialect(c.Images), neutron.Dialect(neutron.Services{Networks: c.Networks, Routers: router.New(c.Clock, c.Networks)}, d),
 		nova.Dialect(nova.Services{
 			DB: d, Instances: c.Instances, Flavors: flavor.NewStore(d, c.Clock), Keypairs: keypair.NewStore(d, c.Clock), Images: c.Images,
 			Networks: c.Networks, Machines: c.Service, Console: console{}, Clock: c.Clock,
