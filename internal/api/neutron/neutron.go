@@ -75,7 +75,7 @@ func versions(r *osapi.Request) (any, error) {
 
 func resources(r *osapi.Request) (any, error) {
 	list := []any{}
-	for _, name := range []string{"network", "subnet", "port", "subnetpool", "quota", "extension"} {
+	for _, name := range []string{"network", "subnet", "port", "subnetpool", "router", "floatingip", "quota", "extension"} {
 		list = append(list, object{"name": name, "collection": name + "s", "links": []any{object{"rel": "self", "href": r.URL("/v2.0/" + name + "s")}}})
 	}
 	return object{"resources": list}, nil
