@@ -104,6 +104,9 @@ func (c *cloud) port(token string, fields object) object {
 // make makes a thing and gives it as it was answered.
 func (c *cloud) make(token, key string, fields object) object {
 	c.t.Helper()
+	if fields == nil {
+		fields = object{}
+	}
 	c.clock.Step(time.Second)
 	return c.call(token, "POST", collection(key), object{key: fields}, 201)[key].(object)
 }

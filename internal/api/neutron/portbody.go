@@ -75,7 +75,7 @@ func (b *portBody) permitted(r *osapi.Request, n *network.Network) error {
 		return fault.New(fault.Forbidden, "Only the owner of a network and admins may choose port security on it.")
 	case len(b.AddressPairs.Value) > 0 && !owner:
 		return fault.New(fault.Forbidden, "Only the owner of a network and admins may allow addresses on it.")
-	case b.Host.Value != "" || len(b.Profile.Value) > 0:
+	case b.Host.Set || b.Profile.Set:
 		return fault.New(fault.Forbidden, "Only admins may bind ports.")
 	}
 	for _, prefix := range []string{"compute:", "network:", "baremetal:"} {
@@ -97,6 +97,7 @@ func (a *api) newPort(r *osapi.Request, tx *db.Tx, b *portBody) (spec network.Ne
 	if err != nil {
 		return spec, err
 	}
+	b.forgetBinding(&network.Port{})
 	if err := b.permitted(r, n); err != nil {
 		return spec, err
 	}
@@ -172,13 +173,23 @@ func (a *api) portChange(r *osapi.Request, tx *db.Tx, p *network.Port, b *portBo
 
 // forget leaves out what is so already: clients send whole ports back.
 func (b *portBody) forget(p *network.Port) {
-	for field, now := range map[*osapi.Optional[string]]string{&b.DeviceOwner: p.DeviceOwner, &b.DeviceID: p.DeviceID, &b.MAC: p.MAC, &b.Host: p.Host} {
+	for field, now := range map[*osapi.Optional[string]]string{&b.DeviceOwner: p.DeviceOwner, &b.DeviceID: p.DeviceID, &b.MAC: p.MAC} {
 		if field.Value == now {
 			*field = osapi.Optional[string]{}
 		}
 	}
 	if b.PortSecurity.Set && bool(b.PortSecurity.Value) == p.PortSecurity {
 		b.PortSecurity = osapi.Optional[osapi.Bool]{}
+	}
+	b.forgetBinding(p)
+}
+
+func (b *portBody) forgetBinding(p *network.Port) {
+	if b.Host.Value == p.Host {
+		b.Host = osapi.Optional[string]{}
+	}
+	if len(b.Profile.Value) == 0 && len(p.Profile) == 0 {
+		b.Profile = osapi.Optional[object]{}
 	}
 }
 
