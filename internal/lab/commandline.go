@@ -111,7 +111,7 @@ func (h hardware) commandLine() []string {
 	add("-name", "ingot-"+h.run+"/"+h.spec.Name)
 	add("-nodefaults")
 	add("-no-user-config")
-	machine := []string{"q35"}
+	machine := []string{"q35", "hpet=off"} // under TCG its interrupts were seen to stop after a kexec
 	if secureFirmware {
 		machine = append(machine, "smm=on")
 	}

@@ -189,7 +189,8 @@ func (s *site) startServer(ctx context.Context) error {
 		}
 	}
 	// Its own word is asked for, since another program may answer at the address.
-	if err := d.await(ctx, func() bool { return config.ReadyPID(s.Home) == d.pid() }); err != nil {
+	said := func() bool { pid := d.pid(); return pid != 0 && config.ReadyPID(s.Home) == pid }
+	if err := d.await(ctx, said); err != nil {
 		return err
 	}
 	s.show.note("%s answers after %.1f s", s.apiURL(), time.Since(started).Seconds())
