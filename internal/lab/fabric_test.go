@@ -375,6 +375,11 @@ func TestAKilledLabOnOVNIsAdopted(t *testing.T) {
 	if rack.Machine("c").Power() {
 		t.Error("a machine whose cable was moved was adopted")
 	}
+	if l, err := netns.Listen(before.Netns, "tcp", "10.79.0.1:0"); err != nil {
+		t.Errorf("the control plane's interface beside an OVN that was made anew: %v", err)
+	} else {
+		l.Close()
+	}
 	if err := rack.Close(); err != nil {
 		t.Fatal(err)
 	}
