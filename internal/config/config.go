@@ -38,6 +38,7 @@ type Config struct {
 	Images   Images   `yaml:"images"`
 	Machines Machines `yaml:"machines"`
 	Network  Network  `yaml:"network"`
+	OVN      OVN      `yaml:"ovn"`
 }
 
 // TLS names PEM files.
@@ -117,6 +118,28 @@ type Network struct {
 	MTU     int          `yaml:"mtu"`
 }
 
+// OVN that carries tenants' networks. Without nb and sb there is none, and with it no network but the shared one.
+type OVN struct {
+	// NB and SB are the northbound and the southbound database, as OVN writes endpoints: unix:PATH, tcp:HOST:PORT or
+	// ssl:HOST:PORT; all servers of a cluster with commas between.
+	NB string `yaml:"nb"`
+	SB string `yaml:"sb"`
+	// TLS for "ssl:".
+	TLS OVNTLS `yaml:"tls"`
+	// Owner marks our rows: two clouds in one OVN must differ in it. Changing it abandons the rows that are there.
+	Owner string `yaml:"owner"`
+	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings): external
+	// networks are on it when they do not say otherwise. Empty: they must say.
+	ExternalPhysical string `yaml:"external_physical"`
+}
+
+// OVNTLS names PEM files: what we show to OVN's databases, and the authority that theirs must come from.
+type OVNTLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	CA   string `yaml:"ca"`
+}
+
 // Default is the configuration of the lab.
 func Default() Config {
 	return Config{
@@ -132,6 +155,7 @@ func Default() Config {
 			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
 			First: netip.MustParseAddr("10.77.0.100"), Last: netip.MustParseAddr("10.77.0.250"), MTU: 1500,
 		},
+		OVN: OVN{Owner: "ingot"},
 	}
 }
 
@@ -256,6 +280,7 @@ func (c *Config) check() (mistakes []mistake) {
 	if c.Network.First.Compare(c.Network.Last) > 0 {
 		wrong("network.last", "the range ends before it begins")
 	}
+	mistakes = append(mistakes, c.OVN.check()...)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		wrong("log_level", "it must be debug, info, warn or error")
