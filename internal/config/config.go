@@ -83,7 +83,7 @@ type Machines struct {
 	Interface string `yaml:"interface"`
 	// Address of the control plane on it, with prefix length.
 	Address netip.Prefix `yaml:"address"`
-	// First and Last address that machines in quarantine get.
+	// First and Last address that machines in quarantine get; empty: the tenth of the address' network, and its last.
 	First netip.Addr `yaml:"first"`
 	Last  netip.Addr `yaml:"last"`
 	// AgentPort of the agents' listener and BootPort of the boot artefacts on that address.
@@ -148,7 +148,6 @@ func Default() Config {
 		Images:   Images{MaxBytes: 1 << 40},
 		Machines: Machines{
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
-			First: netip.MustParseAddr("10.77.0.10"), Last: netip.MustParseAddr("10.77.0.99"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
 		Network: Network{
@@ -204,10 +203,29 @@ func Load(path string) (Config, error) {
 		}
 		c.PublicURL = scheme + "://" + c.Listen
 	}
+	c.Machines.chooseRange()
 	if mistakes := c.check(); len(mistakes) > 0 {
 		return c, locate(mistakes, path)
 	}
 	return c, nil
+}
+
+// chooseRange fills in the ends of the quarantine's range that are left out. In a network that is too small for it check
+// says so.
+func (m *Machines) chooseRange() {
+	network := m.Address.Masked()
+	if !m.First.IsValid() {
+		m.First = network.Addr()
+		for range 10 {
+			m.First = m.First.Next()
+		}
+	}
+	if !m.Last.IsValid() {
+		m.Last = m.First
+		for network.Contains(m.Last.Next().Next()) {
+			m.Last = m.Last.Next()
+		}
+	}
 }
 
 // mistake is a wrong value, by its key.
