@@ -21,14 +21,18 @@ var notThereYet = []absent{
 	{"security-groups", "security_groups", "SecurityGroupNotFound", "Security group", osapi.Member},
 	{"security-group-rules", "security_group_rules", "SecurityGroupRuleNotFound", "Security group rule", osapi.Member},
 	{"address-groups", "address_groups", "AddressGroupNotFound", "Address group", osapi.Member},
-	{"subnetpools", "subnetpools", "SubnetPoolNotFound", "Subnet pool", osapi.Member},
-	{"address-scopes", "address_scopes", "AddressScopeNotFound", "Address scope", osapi.Member},
 	{"trunks", "trunks", "TrunkNotFound", "Trunk", osapi.Member},
-	{"rbac-policies", "rbac_policies", "RbacPolicyNotFound", "RBAC policy", osapi.Member},
 	{"qos/policies", "policies", "QosPolicyNotFound", "QoS policy", osapi.Admin},
 	{"qos/rule-types", "rule_types", "HTTPNotFound", "QoS rule type", osapi.Policy{}},
 	{"agents", "agents", "AgentNotFound", "Agent", osapi.Policy{}},
-	{"availability_zones", "availability_zones", "HTTPNotFound", "Availability zone", osapi.Policy{}},
+}
+
+func absentRoutes() []osapi.Route {
+	var routes []osapi.Route
+	for _, a := range notThereYet {
+		routes = append(routes, a.routes()...)
+	}
+	return routes
 }
 
 func (a absent) routes() []osapi.Route {
@@ -52,5 +56,5 @@ func (a absent) missing(r *osapi.Request) (any, error) {
 }
 
 func (a absent) refuse(*osapi.Request) (any, error) {
-	return nil, fault.New(fault.Unsupported, "%s: this cloud does not have it yet. It has one network, shared by all projects.", a.noun)
+	return nil, fault.New(fault.Unsupported, "%s: this cloud does not have it yet.", a.noun)
 }

@@ -8,24 +8,42 @@ import (
 type extension struct{ alias, name, description, updated string }
 
 // extensions are those of Neutron whose every part works here; aliases, names and dates are Neutron's. Fields of others
-// (port security, DNS, …) are on the objects for clients that expect them, with the values that hold.
+// are on the objects for clients that expect them, with the values that hold.
 var extensions = []extension{
+	{"address-scope", "Address scope", "Prefixes that are unique within a scope.", "2015-07-26T10:00:00-00:00"},
+	{"allowed-address-pairs", "Allowed Address Pairs", "Sources that a port may use beside its own.", "2013-07-23T10:00:00-00:00"},
+	{"availability_zone", "Availability Zone", "Lists the availability zones.", "2015-01-01T10:00:00-00:00"},
+	{"availability_zone_filter", "Availability Zone Filter Extension", "Zones can be filtered.", "2018-06-22T10:00:00-00:00"},
 	{"binding", "Port Binding", "Tells what a port is bound to.", "2014-02-03T10:00:00-00:00"},
+	{"default-subnetpools", "Default Subnetpools", "A subnet pool can be the default one.", "2016-02-18T18:00:00-00:00"},
+	{"dns-integration", "DNS Integration", "Ports have names.", "2015-08-15T18:00:00-00:00"},
 	{"empty-string-filtering", "Empty String Filtering Extension", "Lists can be filtered by an empty value.", "2018-05-01T10:00:00-00:00"},
+	{"external-net", "Neutron external network", "Networks can be external.", "2013-01-14T10:00:00-00:00"},
+	{"extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of a single port.", "2013-03-17T12:00:00-00:00"},
 	{"filter-validation", "Filter parameters validation", "A filter by an unknown field is refused.", "2018-03-21T10:00:00-00:00"},
 	{"ip-substring-filtering", "IP address substring filtering", "Ports can be filtered by a part of an address.", "2017-11-28T09:00:00-00:00"},
 	{"net-mtu", "Network MTU", "Tells the MTU of a network.", "2015-03-25T10:00:00-00:00"},
+	{"net-mtu-writable", "Network MTU (writable)", "The MTU of a network can be chosen.", "2017-07-12T00:00:00-00:00"},
+	{"network-ip-availability", "Network IP Availability", "Tells how full a network is.", "2015-09-24T00:00:00-00:00"},
+	{"network_availability_zone", "Network Availability Zone", "Networks are in availability zones.", "2015-01-01T10:00:00-00:00"},
 	{"pagination", "Pagination support", "Lists can be read in pages.", "2016-06-12T00:00:00-00:00"},
+	{"port-security", "Port Security", "Ports can be guarded against spoofing.", "2012-07-23T10:00:00-00:00"},
 	{"project-id", "project_id field enabled", "Objects have project_id beside tenant_id.", "2016-09-09T09:09:09-09:09"},
 	{"provider", "Provider Network", "Tells admins the wire of a network.", "2012-09-07T10:00:00-00:00"},
 	{"quota_details", "Quota details management support", "Tells the use of each limit.", "2017-02-10T10:00:00-00:00"},
 	{"quotas", "Quota management support", "Limits of each project.", "2012-07-29T10:00:00-00:00"},
+	{"rbac-address-scope", "Address scope RBAC", "Address scopes can be shared with single projects.", "2020-04-01T00:00:00-00:00"},
+	{"rbac-policies", "RBAC Policies", "Things can be shared with single projects.", "2015-06-17T12:15:12-00:00"},
+	{"rbac-subnetpool", "Subnetpool RBAC", "Subnet pools can be shared with single projects.", "2020-02-17T00:00:00-00:00"},
 	{"revision-if-match", "If-Match constraints based on revision_number", "Changes can depend on a revision.", "2016-12-11T00:00:00-00:00"},
 	{"sorting", "Sorting support", "Lists can be sorted.", "2016-06-12T00:00:00-00:00"},
 	{"standard-attr-description", "standard-attr-description", "Objects have descriptions.", "2016-02-10T10:00:00-00:00"},
 	{"standard-attr-revisions", "Resource revision numbers", "Objects count their changes.", "2016-04-11T10:00:00-00:00"},
-	{"standard-attr-tag", "Tag support for resources with standard attribute: network, port, subnet", "Objects have tags.", "2017-01-01T00:00:00-00:00"},
+	{"standard-attr-tag", "Tag support for resources with standard attribute: network, port, subnet, subnetpool", "Objects have tags.", "2017-01-01T00:00:00-00:00"},
 	{"standard-attr-timestamp", "Resource timestamps", "Objects tell when they were made and changed.", "2016-09-12T10:00:00-00:00"},
+	{"subnet-service-types", "Subnet service types", "A subnet can be for ports of some device owners only.", "2016-03-15T18:00:00-00:00"},
+	{"subnet_allocation", "Subnet Allocation", "Subnets are cut from subnet pools.", "2015-03-30T10:00:00-00:00"},
+	{"subnetpool-prefix-ops", "Subnet Pool Prefix Operations", "Prefixes can be added to a subnet pool and removed.", "2020-02-13T00:00:00-00:00"},
 	{"tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "Ports can be made with tags.", "2019-12-29T19:00:00-00:00"},
 }
 

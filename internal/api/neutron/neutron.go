@@ -3,6 +3,7 @@ package neutron
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -31,56 +32,30 @@ func Dialect(networks *network.Service, d *db.DB) osapi.Dialect {
 	}
 }
 
+// routes are those of every noun; each file has its own.
 func (a *api) routes() []osapi.Route {
-	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
-	routes := []osapi.Route{
-		{Method: get, Pattern: "/", Policy: osapi.Public, Handle: versions},
-		{Method: get, Pattern: "/v2.0", Policy: osapi.Public, Handle: resources},
-		{Method: get, Pattern: "/v2.0/extensions", Policy: osapi.Any, Handle: listExtensions},
-		{Method: get, Pattern: "/v2.0/extensions/{alias}", Policy: osapi.Any, Handle: showExtension},
+	return slices.Concat(
+		frontRoutes(),
+		a.networkRoutes(),
+		a.subnetRoutes(),
+		a.portRoutes(),
+		a.subnetPoolRoutes(),
+		a.addressScopeRoutes(),
+		a.rbacRoutes(),
+		a.availabilityRoutes(),
+		a.quotaRoutes(),
+		a.tagRoutes(),
+		absentRoutes(),
+	)
+}
 
-		{Method: get, Pattern: "/v2.0/networks", Policy: osapi.Reader, Handle: a.listNetworks},
-		{Method: post, Pattern: "/v2.0/networks", Policy: osapi.Member, Status: 201, Handle: createNetwork},
-		{Method: get, Pattern: "/v2.0/networks/{id}", Policy: osapi.Reader, Handle: a.showNetwork},
-		{Method: put, Pattern: "/v2.0/networks/{id}", Policy: osapi.Member, Handle: a.updateNetwork},
-		{Method: del, Pattern: "/v2.0/networks/{id}", Policy: osapi.Member, Status: 204, Handle: a.deleteNetwork},
-		{Method: get, Pattern: "/v2.0/networks/{id}/dhcp-agents", Policy: osapi.SystemReader, Handle: a.listDHCPAgents},
-
-		{Method: get, Pattern: "/v2.0/subnets", Policy: osapi.Reader, Handle: a.listSubnets},
-		{Method: post, Pattern: "/v2.0/subnets", Policy: osapi.Member, Status: 201, Handle: createSubnet},
-		{Method: get, Pattern: "/v2.0/subnets/{id}", Policy: osapi.Reader, Handle: a.showSubnet},
-		{Method: put, Pattern: "/v2.0/subnets/{id}", Policy: osapi.Member, Handle: a.updateSubnet},
-		{Method: del, Pattern: "/v2.0/subnets/{id}", Policy: osapi.Member, Status: 204, Handle: a.deleteSubnet},
-
-		{Method: get, Pattern: "/v2.0/ports", Policy: osapi.Reader, Handle: a.listPorts},
-		{Method: post, Pattern: "/v2.0/ports", Policy: osapi.Member, Status: 201, Handle: a.createPorts},
-		{Method: get, Pattern: "/v2.0/ports/{id}", Policy: osapi.Reader, Handle: a.showPort},
-		{Method: put, Pattern: "/v2.0/ports/{id}", Policy: osapi.Member, Handle: a.updatePort},
-		{Method: del, Pattern: "/v2.0/ports/{id}", Policy: osapi.Member, Status: 204, Handle: a.deletePort},
-
-		{Method: get, Pattern: "/v2.0/quotas", Policy: osapi.SystemReader, Handle: a.listQuotas},
-		{Method: get, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Reader, Handle: a.showQuota},
-		{Method: get, Pattern: "/v2.0/quotas/{project}/default", Policy: osapi.Reader, Handle: showDefaultQuota},
-		{Method: get, Pattern: "/v2.0/quotas/{project}/details", Policy: osapi.Reader, Handle: a.showQuotaDetails},
-		{Method: get, Pattern: "/v2.0/quotas/{project}/details.json", Policy: osapi.Reader, Handle: a.showQuotaDetails}, // gophercloud's path
-		{Method: put, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Admin, Handle: a.updateQuota},
-		{Method: del, Pattern: "/v2.0/quotas/{project}", Policy: osapi.Admin, Status: 204, Handle: a.deleteQuota},
+func frontRoutes() []osapi.Route {
+	return []osapi.Route{
+		{Method: http.MethodGet, Pattern: "/", Policy: osapi.Public, Handle: versions},
+		{Method: http.MethodGet, Pattern: "/v2.0", Policy: osapi.Public, Handle: resources},
+		{Method: http.MethodGet, Pattern: "/v2.0/extensions", Policy: osapi.Any, Handle: listExtensions},
+		{Method: http.MethodGet, Pattern: "/v2.0/extensions/{alias}", Policy: osapi.Any, Handle: showExtension},
 	}
-	for collection, t := range a.tagged() {
-		path := "/v2.0/" + collection + "/{id}/tags"
-		routes = append(routes,
-			osapi.Route{Method: get, Pattern: path, Policy: osapi.Reader, Handle: t.list},
-			osapi.Route{Method: put, Pattern: path, Policy: osapi.Member, Handle: t.replace},
-			osapi.Route{Method: del, Pattern: path, Policy: osapi.Member, Status: 204, Handle: t.clear},
-			osapi.Route{Method: get, Pattern: path + "/{tag}", Policy: osapi.Reader, Status: 204, Handle: t.check},
-			osapi.Route{Method: put, Pattern: path + "/{tag}", Policy: osapi.Member, Status: 201, Handle: t.add},
-			osapi.Route{Method: del, Pattern: path + "/{tag}", Policy: osapi.Member, Status: 204, Handle: t.remove},
-		)
-	}
-	for _, absent := range notThereYet {
-		routes = append(routes, absent.routes()...)
-	}
-	return routes
 }
 
 func versions(r *osapi.Request) (any, error) {
@@ -89,7 +64,7 @@ func versions(r *osapi.Request) (any, error) {
 
 func resources(r *osapi.Request) (any, error) {
 	list := []any{}
-	for _, name := range []string{"network", "subnet", "port", "quota", "extension"} {
+	for _, name := range []string{"network", "subnet", "port", "subnetpool", "quota", "extension"} {
 		list = append(list, object{"name": name, "collection": name + "s", "links": []any{object{"rel": "self", "href": r.URL("/v2.0/" + name + "s")}}})
 	}
 	return object{"resources": list}, nil
@@ -97,20 +72,69 @@ func resources(r *osapi.Request) (any, error) {
 
 // exceptions are Neutron's names for what the domain refuses (neutron_lib/exceptions); clients look at them.
 var exceptions = map[network.Reason]string{
-	network.NoSuchNetwork:       "NetworkNotFound",
-	network.NoSuchSubnet:        "SubnetNotFound",
-	network.NoSuchPort:          "PortNotFound",
-	network.NoSuchGroup:         "SecurityGroupNotFound",
-	network.NetworkInUse:        "NetworkInUse",
-	network.SubnetInUse:         "SubnetInUse",
+	network.NoSuchNetwork:      "NetworkNotFound",
+	network.NoSuchSubnet:       "SubnetNotFound",
+	network.NoSuchPort:         "PortNotFound",
+	network.NoSuchGroup:        "SecurityGroupNotFound",
+	network.NoSuchPolicy:       "QosPolicyNotFound",
+	network.NoSuchSubnetPool:   "SubnetPoolNotFound",
+	network.NoSuchAddressScope: "AddressScopeNotFound",
+	network.NoSuchRBAC:         "RbacPolicyNotFound",
+	network.NoSuchZone:         "AvailabilityZoneNotFound",
+	network.NoSuchObject:       "HTTPNotFound",
+
+	network.BadInput:   "InvalidInput",
+	network.BadRequest: "BadRequest",
+	network.OverQuota:  "OverQuota",
+
+	network.NetworkInUse:      "NetworkInUse",
+	network.FlatInUse:         "FlatNetworkInUse",
+	network.VLANInUse:         "VlanIdInUse",
+	network.TunnelInUse:       "TunnelIdInUse",
+	network.SecondDefault:     "DefaultExternalNetworkExists",
+	network.MTUTooSmall:       "NetworkMTUSubnetConflict",
+	network.SharedNetworkUsed: "InvalidSharedSetting",
+
+	network.SubnetInUse:   "SubnetInUse",
+	network.BadPool:       "InvalidAllocationPool",
+	network.PoolOutside:   "OutOfBoundsAllocationPool",
+	network.PoolsOverlap:  "OverlappingAllocationPools",
+	network.GatewayInPool: "GatewayConflictWithAllocationPools",
+	network.GatewayInUse:  "GatewayIpInUse",
+	network.TooManyDNS:    "DNSNameServersExhausted",
+	network.TooManyRoutes: "HostRoutesExhausted",
+
+	network.SubnetPoolShort:     "SubnetAllocationError",
+	network.SubnetPoolOverQuota: "SubnetPoolQuotaExceeded",
+	network.SubnetPoolInUse:     "SubnetPoolDeleteError",
+	network.SubnetPoolMixed:     "PrefixVersionMismatch",
+	network.SubnetPoolEmpty:     "EmptySubnetPoolPrefixList",
+	network.SubnetPoolBounds:    "IllegalSubnetPoolPrefixBounds",
+	network.SubnetPoolShrinks:   "IllegalSubnetPoolPrefixUpdate",
+	network.SubnetPoolAffinity:  "NetworkSubnetPoolAffinityError",
+	network.PrefixTooShort:      "MinPrefixSubnetAllocationError",
+	network.PrefixTooLong:       "MaxPrefixSubnetAllocationError",
+	network.AddressScopeInUse:   "AddressScopeInUse",
+	network.AddressScopeClash:   "AddressScopePrefixConflict",
+	network.AddressScopeVersion: "IllegalSubnetPoolIpVersionAssociationToAddressScope",
+
 	network.PortInUse:           "PortInUse",
 	network.PortBound:           "PortBound",
+	network.PortUnguarded:       "PortBindingError",
 	network.MACInUse:            "MacAddressInUse",
 	network.AddressInUse:        "IpAddressAlreadyAllocated",
 	network.AddressNotOnSubnet:  "InvalidIpForSubnet",
 	network.AddressNotOnNetwork: "InvalidIpForNetwork",
+	network.AddressIsAutomatic:  "AllocationOnAutoAddressSubnet",
 	network.OutOfAddresses:      "IpAddressGenerationFailure",
-	network.OverQuota:           "OverQuota",
+	network.GroupsNeedSecurity:  "PortSecurityAndIPRequiredForSecurityGroups",
+	network.SecurityHasGroups:   "PortSecurityPortHasSecurityGroup",
+	network.PairsNeedSecurity:   "AddressPairAndPortSecurityRequired",
+	network.PairTwice:           "DuplicateAddressPairInRequest",
+	network.TooManyPairs:        "AllowedAddressPairExhausted",
+
+	network.RBACTwice: "DuplicateRbacPolicy",
+	network.RBACInUse: "RbacPolicyInUse",
 }
 
 // named gives what a handler refuses Neutron's name.

@@ -2,6 +2,7 @@ package neutron
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -9,6 +10,19 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
 )
+
+func (a *api) quotaRoutes() []osapi.Route {
+	const all, one = "/v2.0/quotas", "/v2.0/quotas/{project}"
+	return []osapi.Route{
+		{Method: http.MethodGet, Pattern: all, Policy: osapi.SystemReader, Handle: a.listQuotas},
+		{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Handle: a.showQuota},
+		{Method: http.MethodGet, Pattern: one + "/default", Policy: osapi.Reader, Handle: showDefaultQuota},
+		{Method: http.MethodGet, Pattern: one + "/details", Policy: osapi.Reader, Handle: a.showQuotaDetails},
+		{Method: http.MethodGet, Pattern: one + "/details.json", Policy: osapi.Reader, Handle: a.showQuotaDetails}, // gophercloud's path
+		{Method: http.MethodPut, Pattern: one, Policy: osapi.Admin, Handle: a.updateQuota},
+		{Method: http.MethodDelete, Pattern: one, Policy: osapi.Admin, Status: 204, Handle: a.deleteQuota},
+	}
+}
 
 // ownQuota gives the path's project, if the caller may know its quota. As Neutron does, it refuses any other project with
 // 403, whether there is one of that id or not.

@@ -1,6 +1,7 @@
 package neutron
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -22,7 +23,26 @@ func (a *api) tagged() map[string]tagged {
 		"networks": {a, network.NetworkTable, a.networkOf},
 		"subnets":  {a, network.SubnetTable, a.subnetOf},
 		"ports":    {a, network.PortTable, a.portOf},
+
+		"subnetpools": {a, network.SubnetPoolTable, a.subnetPoolOf},
 	}
+}
+
+func (a *api) tagRoutes() []osapi.Route {
+	var routes []osapi.Route
+	for collection, t := range a.tagged() {
+		tags := "/v2.0/" + collection + "/{id}/tags"
+		one := tags + "/{tag}"
+		routes = append(routes,
+			osapi.Route{Method: http.MethodGet, Pattern: tags, Policy: osapi.Reader, Handle: t.list},
+			osapi.Route{Method: http.MethodPut, Pattern: tags, Policy: osapi.Member, Handle: t.replace},
+			osapi.Route{Method: http.MethodDelete, Pattern: tags, Policy: osapi.Member, Status: 204, Handle: t.clear},
+			osapi.Route{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Status: 204, Handle: t.check},
+			osapi.Route{Method: http.MethodPut, Pattern: one, Policy: osapi.Member, Status: 201, Handle: t.add},
+			osapi.Route{Method: http.MethodDelete, Pattern: one, Policy: osapi.Member, Status: 204, Handle: t.remove},
+		)
+	}
+	return routes
 }
 
 func (t tagged) read(r *osapi.Request) ([]string, error) {
