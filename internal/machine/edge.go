@@ -54,8 +54,12 @@ func (n *NIC) Edge() Edge {
 	return edge
 }
 
-// Moved has the quarantine ports of a machine's NICs looked at: they are about to leave quarantine, or are back.
+// Moved has the quarantine ports of a machine's NICs looked at: they are about to leave quarantine, or are back. No machine
+// (an empty id) has none.
 func (s *Service) Moved(ctx context.Context, tx *db.Tx, machine string) error {
+	if machine == "" {
+		return nil
+	}
 	nics, err := s.NICs(ctx, tx, machine)
 	for _, n := range nics {
 		if err == nil {
