@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -88,6 +89,7 @@ func (s *Service) DeleteSubnet(ctx context.Context, tx *db.Tx, id string) error 
 		if _, err := tx.ExecContext(ctx, `DELETE FROM network_address WHERE subnet = $1 AND port = $2`, id, p.ID); err != nil {
 			return err
 		}
+		p.FixedIPs = slices.DeleteFunc(p.FixedIPs, func(ip FixedIP) bool { return ip.Subnet == id })
 		if err := s.savePort(ctx, tx, p); err != nil {
 			return err
 		}

@@ -441,7 +441,7 @@ func TestAddressesThatMachinesMakeThemselves(t *testing.T) {
 		}
 		_, err := w.tryOn(n, network.NewPort{FixedIPs: []network.FixedIP{{Addr: ip("fd00::7")}}})
 		w.refused(err, fault.Invalid, network.AddressIsAutomatic)
-		w.on(n, network.NewPort{DeviceOwner: "network:router_interface", FixedIPs: []network.FixedIP{{Subnet: six.ID, Addr: ip("fd00::1")}}})
+		gate := w.on(n, network.NewPort{DeviceOwner: "network:router_interface", FixedIPs: []network.FixedIP{{Subnet: six.ID, Addr: ip("fd00::1")}}})
 
 		w.must(w.change(p, network.PortChange{MAC: ptr("fa:16:3e:00:00:03")}))
 		if got := addresses(w.again(p)); got[1] != "fd00::f816:3eff:fe00:3" {
@@ -454,6 +454,13 @@ func TestAddressesThatMachinesMakeThemselves(t *testing.T) {
 			w.t.Errorf("bound: %v", got)
 		}
 		w.refused(w.delete(w.DeleteSubnet, six.ID), fault.Conflict, network.SubnetInUse) // the router's
+		w.must(w.delete(w.DeletePort, gate.ID))
+		w.marks()
+		w.must(w.delete(w.DeleteSubnet, six.ID)) // what machines make themselves keeps nobody
+		w.marked("network/"+n.ID, "port/"+before.ID, "port/"+p.ID)
+		if got := addresses(w.again(p)); len(got) != 1 {
+			w.t.Errorf("without the subnet: %v", got)
+		}
 	})
 }
 
