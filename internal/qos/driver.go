@@ -6,10 +6,15 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 )
 
-// Shares knows who lets whom use which policy (RBAC).
+// PolicyKind is what policies are called where they are shared.
+const PolicyKind = "qos_policy"
+
+// Shares knows who lets whom use what (RBAC).
 type Shares interface {
-	// SharedWith gives the ids of the policies that others share with the project.
-	SharedWith(ctx context.Context, q db.Querier, project string) ([]string, error)
+	// SharedWith gives the ids of the things of a kind that are shared with the project, its own among them.
+	SharedWith(ctx context.Context, q db.Querier, kind, project string) ([]string, error)
+	// Unshare forgets with whom a thing that is being deleted was shared. It is no error when it was with nobody.
+	Unshare(ctx context.Context, tx *db.Tx, kind, id string) error
 }
 
 // Users knows what names policies: networks and ports, floating IPs and routers.
@@ -25,3 +30,11 @@ type User struct {
 	// ports that have no policy of their own.
 	Scopes []string
 }
+
+type nobodyShares struct{}
+
+func (nobodyShares) SharedWith(context.Context, db.Querier, string, string) ([]string, error) {
+	return nil, nil
+}
+
+func (nobodyShares) Unshare(context.Context, *db.Tx, string, string) error { return nil }

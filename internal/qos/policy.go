@@ -74,10 +74,13 @@ func (s *Service) DeletePolicy(ctx context.Context, tx *db.Tx, id string) error 
 		return refuse(fault.Conflict, PolicyInUse, "QoS Policy %s is used by %s %s.", id, users[0].Noun, users[0].ID)
 	}
 	changed, err := db.Changed(tx.ExecContext(ctx, `DELETE FROM qos_policy WHERE id = $1`, id))
-	if err == nil && changed == 0 {
-		err = refuse(fault.NotFound, NoSuchPolicy, "QoS policy %s could not be found.", id)
+	if err != nil {
+		return err
 	}
-	return err
+	if changed == 0 {
+		return refuse(fault.NotFound, NoSuchPolicy, "QoS policy %s could not be found.", id)
+	}
+	return s.Shares.Unshare(ctx, tx, PolicyKind, id)
 }
 
 func (s *Service) usersOf(ctx context.Context, q db.Querier, id string) (all []User, err error) {

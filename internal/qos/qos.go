@@ -16,13 +16,13 @@ import (
 type Service struct {
 	clock clock.Clock
 
-	// What other domains know; nil or empty: nothing is shared, nothing is in use. They are set once, before the first call.
+	// What other domains know, set once before the first call. At first nothing is shared and nothing in use.
 	Shares Shares
 	Users  []Users
 }
 
 // New makes the service.
-func New(c clock.Clock) *Service { return &Service{clock: c} }
+func New(c clock.Clock) *Service { return &Service{clock: c, Shares: nobodyShares{}} }
 
 // Policy is a set of rules.
 type Policy struct {

@@ -51,9 +51,9 @@ func (s *Service) Policy(ctx context.Context, q db.Querier, v Viewer, id string)
 
 func (s *Service) policies(ctx context.Context, q db.Querier, v Viewer, where db.Where) ([]*Policy, error) {
 	var shared []string
-	if s.Shares != nil && v.Project != "" {
+	if v.Project != "" {
 		var err error
-		if shared, err = s.Shares.SharedWith(ctx, q, v.Project); err != nil {
+		if shared, err = s.Shares.SharedWith(ctx, q, PolicyKind, v.Project); err != nil {
 			return nil, err
 		}
 	}
@@ -81,6 +81,15 @@ func (s *Service) policies(ctx context.Context, q db.Querier, v Viewer, where db
 		}
 	}
 	return found, err
+}
+
+// Owner is the project that a policy belongs to; NotFound where there is none of that id.
+func (s *Service) Owner(ctx context.Context, q db.Querier, id string) (string, error) {
+	p, err := s.Policy(ctx, q, Everything, id)
+	if err != nil {
+		return "", err
+	}
+	return p.Project, nil
 }
 
 // Check fails with NotFound for a policy that the project has neither of its own nor shared with it.

@@ -135,6 +135,9 @@ func (s *Service) DeleteAddressGroup(ctx context.Context, tx *db.Tx, id string) 
 	if changed == 0 {
 		return refuse(fault.NotFound, NoSuchAddressGroup, "Address group %s could not be found.", id)
 	}
+	if err := s.Shares.Unshare(ctx, tx, AddressGroupKind, id); err != nil {
+		return err
+	}
 	return markAddresses(ctx, tx, id)
 }
 

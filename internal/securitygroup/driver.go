@@ -6,25 +6,35 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 )
 
-// Kind is a kind of thing in Neutron's word, for sharing and for limits.
-type Kind string
-
-// The kinds.
+// The kinds of things in Neutron's words, for sharing and for quotas.
 const (
-	GroupKind        Kind = "security_group"
-	RuleKind         Kind = "security_group_rule"
-	AddressGroupKind Kind = "address_group"
+	GroupKind        = "security_group"
+	RuleKind         = "security_group_rule"
+	AddressGroupKind = "address_group"
 )
 
 // Shares knows who lets whom use what (RBAC).
 type Shares interface {
-	// SharedWith gives the ids of the things of a kind that others share with the project, or that the project's own
-	// share with everybody.
-	SharedWith(ctx context.Context, q db.Querier, kind Kind, project string) ([]string, error)
+	// SharedWith gives the ids of the things of a kind that are shared with the project, its own among them.
+	SharedWith(ctx context.Context, q db.Querier, kind, project string) ([]string, error)
+	// Unshare forgets with whom a thing that is being deleted was shared. It is no error when it was with nobody.
+	Unshare(ctx context.Context, tx *db.Tx, kind, id string) error
 }
 
-// Limits knows how many of a kind of thing a project may have.
-type Limits interface {
-	// Limit is -1 where there is none.
-	Limit(ctx context.Context, q db.Querier, project string, kind Kind) (int, error)
+// Quotas knows how many of a kind of thing a project may have. It asks Count how many it has.
+type Quotas interface {
+	// WithinQuota fails with fault.Quota when the project has as many as it may.
+	WithinQuota(ctx context.Context, tx *db.Tx, project, kind string) error
 }
+
+type nobodyShares struct{}
+
+func (nobodyShares) SharedWith(context.Context, db.Querier, string, string) ([]string, error) {
+	return nil, nil
+}
+
+func (nobodyShares) Unshare(context.Context, *db.Tx, string, string) error { return nil }
+
+type noQuotas struct{}
+
+func (noQuotas) WithinQuota(context.Context, *db.Tx, string, string) error { return nil }

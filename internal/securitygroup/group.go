@@ -30,7 +30,7 @@ func (s *Service) CreateGroup(ctx context.Context, tx *db.Tx, spec NewGroup) (*G
 	if _, err := s.Default(ctx, tx, spec.Project); err != nil {
 		return nil, err
 	}
-	if err := s.withinQuota(ctx, tx, spec.Project, GroupKind); err != nil {
+	if err := s.Quotas.WithinQuota(ctx, tx, spec.Project, GroupKind); err != nil {
 		return nil, err
 	}
 	return s.insertGroup(ctx, tx, spec)
@@ -169,6 +169,9 @@ func (s *Service) DeleteGroup(ctx context.Context, tx *db.Tx, id string, evenDef
 		}
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM security_group WHERE id = $1`, id); err != nil {
+		return err
+	}
+	if err := s.Shares.Unshare(ctx, tx, GroupKind, id); err != nil {
 		return err
 	}
 	return mark(ctx, tx, id)

@@ -47,7 +47,7 @@ func (s *Service) CreateRule(ctx context.Context, tx *db.Tx, v Viewer, spec NewR
 	if err := s.remoteExists(ctx, tx, v, r); err != nil {
 		return nil, err
 	}
-	if err := s.withinQuota(ctx, tx, g.Project, RuleKind); err != nil {
+	if err := s.Quotas.WithinQuota(ctx, tx, g.Project, RuleKind); err != nil {
 		return nil, err
 	}
 	var other string

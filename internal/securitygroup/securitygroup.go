@@ -15,13 +15,13 @@ import (
 type Service struct {
 	clock clock.Clock
 
-	// What other domains know; nil: nothing is shared, nothing is limited. They are set once, before the first call.
+	// What other domains know, set once before the first call. At first nothing is shared and nothing limited.
 	Shares Shares
-	Limits Limits
+	Quotas Quotas
 }
 
 // New makes the service.
-func New(c clock.Clock) *Service { return &Service{clock: c} }
+func New(c clock.Clock) *Service { return &Service{c, nobodyShares{}, noQuotas{}} }
 
 // Group is a security group. A port in it lets through what one of its groups' rules names, both ways, with the answers
 // to it, and nothing else.
@@ -112,7 +112,6 @@ const (
 	AddressGroupInUse    Reason = "address group in use"
 	NoSuchAddresses      Reason = "addresses are not in the address group"
 	AddressesExist       Reason = "addresses are in the address group already"
-	OverQuota            Reason = "over quota of security groups"
 )
 
 func refuse(kind fault.Kind, why Reason, format string, args ...any) error {

@@ -41,8 +41,8 @@ func anys(values []string) []any {
 }
 
 // seen adds that the viewer sees the thing, and gives the ids of those that are shared with it.
-func (s *Service) seen(ctx context.Context, q db.Querier, where *db.Where, v Viewer, kind Kind) (shared []string, err error) {
-	if s.Shares != nil && v.Project != "" {
+func (s *Service) seen(ctx context.Context, q db.Querier, where *db.Where, v Viewer, kind string) (shared []string, err error) {
+	if v.Project != "" {
 		if shared, err = s.Shares.SharedWith(ctx, q, kind, v.Project); err != nil {
 			return nil, err
 		}
@@ -158,28 +158,30 @@ func mark(ctx context.Context, tx *db.Tx, group string) error {
 	return reconcile.Mark(ctx, tx, reconcile.Networks, "securitygroup/"+group)
 }
 
-var tables = map[Kind]string{GroupKind: "security_group", RuleKind: "security_group_rule", AddressGroupKind: "address_group"}
+var tables = map[string]string{GroupKind: "security_group", RuleKind: "security_group_rule", AddressGroupKind: "address_group"}
 
-// Count is how many of a kind of thing a project has.
-func (s *Service) Count(ctx context.Context, q db.Querier, project string, kind Kind) (n int, err error) {
-	err = q.QueryRowContext(ctx, `SELECT count(*) FROM `+tables[kind]+` WHERE project = $1`, project).Scan(&n)
-	return n, err
+// GroupOwner is the project that a group belongs to; NotFound where there is none of that id.
+func (s *Service) GroupOwner(ctx context.Context, q db.Querier, id string) (string, error) {
+	g, err := s.Group(ctx, q, Everything, id)
+	if err != nil {
+		return "", err
+	}
+	return g.Project, nil
 }
 
-// withinQuota fails when the project has as many as it may. The transaction is serializable, so the count holds.
-func (s *Service) withinQuota(ctx context.Context, tx *db.Tx, project string, kind Kind) error {
-	if s.Limits == nil {
-		return nil
+// AddressGroupOwner is the same for an address group.
+func (s *Service) AddressGroupOwner(ctx context.Context, q db.Querier, id string) (string, error) {
+	g, err := s.AddressGroup(ctx, q, Everything, id)
+	if err != nil {
+		return "", err
 	}
-	most, err := s.Limits.Limit(ctx, tx, project, kind)
-	if err != nil || most < 0 {
-		return err
-	}
-	used, err := s.Count(ctx, tx, project, kind)
-	if err == nil && used >= most {
-		err = refuse(fault.Quota, OverQuota, "Quota exceeded for resources: ['%s'].", kind)
-	}
-	return err
+	return g.Project, nil
+}
+
+// Count is how many of a kind of thing a project has.
+func (s *Service) Count(ctx context.Context, q db.Querier, project, kind string) (n int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM `+tables[kind]+` WHERE project = $1`, project).Scan(&n)
+	return n, err
 }
 
 // text is a column that holds a prefix; empty: the zero one.
