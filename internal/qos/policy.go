@@ -41,7 +41,6 @@ func (s *Service) onlyDefault(ctx context.Context, q db.Querier, p *Policy) erro
 type PolicyChange struct {
 	Name, Description *string
 	Shared, Default   *bool
-	Tags              *[]string
 }
 
 // ChangePolicy changes a policy and gives it as it is then.
@@ -54,7 +53,6 @@ func (s *Service) ChangePolicy(ctx context.Context, tx *db.Tx, id string, c Poli
 	set(&p.Description, c.Description)
 	set(&p.Shared, c.Shared)
 	set(&p.Default, c.Default)
-	set(&p.Tags, c.Tags)
 	if err := p.check(); err != nil {
 		return nil, err
 	}

@@ -135,16 +135,6 @@ func (s *Service) ChangeGroup(ctx context.Context, tx *db.Tx, id string, c Group
 	return g, mark(ctx, tx, g.ID)
 }
 
-// RetagGroup gives a group these tags and no others; they are kept sorted, once each.
-func (s *Service) RetagGroup(ctx context.Context, tx *db.Tx, id string, tags []string) ([]string, error) {
-	tags, err := cleanTags(tags)
-	if err != nil {
-		return nil, err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE security_group SET tags = $2, revision = revision + 1, updated_at = $3 WHERE id = $1`, id, db.JSON(tags), s.clock.Now())
-	return tags, err
-}
-
 // DeleteGroup deletes a group that no port is in (else Conflict), and with it the rules of other groups that let its ports
 // through. A project's default group goes only where evenDefault says so: it is an admin's right.
 func (s *Service) DeleteGroup(ctx context.Context, tx *db.Tx, id string, evenDefault bool) error {

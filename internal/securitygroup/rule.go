@@ -37,6 +37,11 @@ func (s *Service) CreateRule(ctx context.Context, tx *db.Tx, v Viewer, spec NewR
 	if spec.Version == 0 {
 		spec.Version = 4
 	}
+	for _, port := range []*int{spec.First, spec.Last} {
+		if port != nil && (*port < 0 || *port > 65535) {
+			return nil, refuse(fault.Invalid, BadPort, "Invalid value for port %d.", *port)
+		}
+	}
 	r := s.newRule(g, spec)
 	if r.Protocol, r.Spelling, err = protocol(spec.Protocol, spec.Version); err != nil {
 		return nil, err
@@ -103,11 +108,6 @@ func (r *Rule) check() error {
 }
 
 func (r *Rule) checkPorts() error {
-	for _, port := range []int{r.First, r.Last} {
-		if port != None && (port < 0 || port > 65535) {
-			return refuse(fault.Invalid, BadPort, "Invalid value for port %d.", port)
-		}
-	}
 	switch {
 	case r.First == None && r.Last == None:
 		return nil
@@ -163,12 +163,12 @@ func (r *Rule) meaning() string {
 
 // DeleteRule takes a rule from its group.
 func (s *Service) DeleteRule(ctx context.Context, tx *db.Tx, id string) error {
-	r, err := s.Rule(ctx, tx, Everything, id)
+	g, _, err := s.Rule(ctx, tx, Everything, id)
 	if err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM security_group_rule WHERE id = $1`, id); err != nil {
 		return err
 	}
-	return s.touch(ctx, tx, r.Group)
+	return s.touch(ctx, tx, g.ID)
 }

@@ -128,22 +128,21 @@ func insertRule(ctx context.Context, tx *db.Tx, r *Rule) error {
 	return err
 }
 
-// Rule finds a rule of a group that the viewer sees.
-func (s *Service) Rule(ctx context.Context, q db.Querier, v Viewer, id string) (*Rule, error) {
+// Rule finds a rule of a group that the viewer sees, and the group.
+func (s *Service) Rule(ctx context.Context, q db.Querier, v Viewer, id string) (*Group, *Rule, error) {
 	missing := refuse(fault.NotFound, NoSuchRule, "Security group rule %s does not exist", id)
 	r, err := scanRule(q.QueryRowContext(ctx, `SELECT `+ruleColumns+` FROM security_group_rule WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, missing
+		return nil, nil, missing
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if _, err := s.Group(ctx, q, v, r.Group); fault.Is(err, fault.NotFound) {
-		return nil, missing
-	} else if err != nil {
-		return nil, err
+	g, err := s.Group(ctx, q, v, r.Group)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil, missing
 	}
-	return r, nil
+	return g, r, err
 }
 
 // touch raises a group's revision, because something of it changed, and has its rows made anew.
