@@ -109,8 +109,8 @@ func (p *Policy) check() error {
 	return nil
 }
 
-// marks are the DSCP values that Neutron knows (RFC 2474, 2597, 3246, 5865).
-var marks = []int{0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56}
+// DSCPMarks are the values that Neutron knows (RFC 2474, 2597, 3246, 5865).
+var DSCPMarks = []int{0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56}
 
 // check finds what cannot be a rule.
 func (r *Rule) check() error {
@@ -120,8 +120,8 @@ func (r *Rule) check() error {
 		return invalid("max_kbps", "'%d' is not in range 1 to %d", r.Rate, most)
 	case r.Kind == BandwidthLimit && (r.Burst < 0 || r.Burst > most):
 		return invalid("max_burst_kbps", "'%d' is not in range 0 to %d", r.Burst, most)
-	case r.Kind == DSCPMarking && !slices.Contains(marks, r.DSCP):
-		return invalid("dscp_mark", "%d is not in %v", r.DSCP, marks)
+	case r.Kind == DSCPMarking && !slices.Contains(DSCPMarks, r.DSCP):
+		return invalid("dscp_mark", "%d is not in %v", r.DSCP, DSCPMarks)
 	}
 	return nil
 }

@@ -18,15 +18,9 @@ type absent struct {
 var notThereYet = []absent{
 	{"routers", "routers", "RouterNotFound", "Router", osapi.Member},
 	{"floatingips", "floatingips", "FloatingIPNotFound", "Floating IP", osapi.Member},
-	{"security-groups", "security_groups", "SecurityGroupNotFound", "Security group", osapi.Member},
-	{"security-group-rules", "security_group_rules", "SecurityGroupRuleNotFound", "Security group rule", osapi.Member},
-	{"address-groups", "address_groups", "AddressGroupNotFound", "Address group", osapi.Member},
 	{"subnetpools", "subnetpools", "SubnetPoolNotFound", "Subnet pool", osapi.Member},
 	{"address-scopes", "address_scopes", "AddressScopeNotFound", "Address scope", osapi.Member},
-	{"trunks", "trunks", "TrunkNotFound", "Trunk", osapi.Member},
 	{"rbac-policies", "rbac_policies", "RbacPolicyNotFound", "RBAC policy", osapi.Member},
-	{"qos/policies", "policies", "QosPolicyNotFound", "QoS policy", osapi.Admin},
-	{"qos/rule-types", "rule_types", "HTTPNotFound", "QoS rule type", osapi.Policy{}},
 	{"agents", "agents", "AgentNotFound", "Agent", osapi.Policy{}},
 	{"availability_zones", "availability_zones", "HTTPNotFound", "Availability zone", osapi.Policy{}},
 }

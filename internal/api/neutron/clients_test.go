@@ -104,7 +104,7 @@ func TestCLI(t *testing.T) {
 	d := dbtest.SQLite(t)
 	people := identitytest.New(t, d, nil)
 	c := domain(t, d, "operators")
-	c.Server = osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1}, keystone.Dialect(people.Service), neutron.Dialect(c.networks, d))
+	c.Server = osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1}, keystone.Dialect(people.Service), neutron.Dialect(c.services(), d))
 	err := people.Bootstrap(t.Context(), identity.Bootstrap{AdminPassword: identitytest.AdminPassword, Catalog: []identity.BootstrapService{
 		{Type: "identity", Name: "keystone", URL: c.URL + "/identity/v3"}, {Type: "network", Name: "neutron", URL: c.URL + "/network"},
 	}})
@@ -135,7 +135,6 @@ func TestCLI(t *testing.T) {
 		{"port delete db", ""},
 		{"network agent list", ""},
 		{"router list", ""},
-		{"security group list", ""},
 		{"floating ip list", ""},
 		{"extension list --network -f value -c Alias", "standard-attr-tag"},
 	} {

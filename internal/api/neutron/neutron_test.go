@@ -18,6 +18,9 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/qos"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
 type object = osapi.Object
@@ -35,6 +38,9 @@ type cloud struct {
 	db       *db.DB
 	clock    *clock.Fake
 	networks *network.Service
+	groups   *securitygroup.Service
+	policies *qos.Service
+	trunks   *trunk.Service
 	net      *network.Network
 	subnet   string
 }
@@ -44,6 +50,7 @@ func domain(t *testing.T, d *db.DB, project string) *cloud {
 	t.Helper()
 	c := &cloud{t: t, db: d, clock: clock.NewFake()}
 	c.networks = network.New(d, c.clock, slog.New(slog.DiscardHandler))
+	c.groups, c.policies, c.trunks = securitygroup.New(c.clock), qos.New(c.clock), trunk.New(c.clock, c.networks)
 	ip := netip.MustParseAddr
 	n, err := c.networks.Bootstrap(t.Context(), network.Flat{
 		Project: project, Name: "flat", CIDR: netip.MustParsePrefix("10.0.0.0/24"), Gateway: ip("10.0.0.1"),
@@ -56,10 +63,14 @@ func domain(t *testing.T, d *db.DB, project string) *cloud {
 	return c
 }
 
+func (c *cloud) services() neutron.Services {
+	return neutron.Services{Networks: c.networks, Groups: c.groups, Policies: c.policies, Trunks: c.trunks}
+}
+
 func boot(t *testing.T, d *db.DB) *cloud {
 	t.Helper()
 	c := domain(t, d, adminProject)
-	c.Server = osapitest.Serve(t, neutron.Dialect(c.networks, d))
+	c.Server = osapitest.Serve(t, neutron.Dialect(c.services(), d))
 	return c
 }
 
@@ -355,7 +366,7 @@ func TestForeignTenants(t *testing.T) {
 		"GET /v2.0/quotas/{project}": 403, "GET /v2.0/quotas/{project}/default": 403, "GET /v2.0/quotas/{project}/details": 403,
 		"GET /v2.0/quotas/{project}/details.json": 403, "POST /v2.0/ports": 404,
 	}
-	for _, route := range neutron.Dialect(c.networks, c.db).Routes {
+	for _, route := range neutron.Dialect(c.services(), c.db).Routes {
 		name := route.Method + " " + route.Pattern
 		collection, _, _ := strings.Cut(strings.TrimPrefix(route.Pattern, "/v2.0/"), "/")
 		path := strings.NewReplacer("{id}", cmp.Or(private[collection], "some"), "{tag}", "red", "{project}", demoProject, "{alias}", "router").Replace(route.Pattern)

@@ -12,9 +12,8 @@ import (
 
 // portBody is a port as clients write it.
 type portBody struct {
+	owner
 	Network     osapi.Optional[string]     `json:"network_id"`
-	Project     osapi.Optional[string]     `json:"project_id"`
-	Tenant      osapi.Optional[string]     `json:"tenant_id"`
 	Name        osapi.Optional[string]     `json:"name"`
 	Description osapi.Optional[string]     `json:"description"`
 	AdminUp     osapi.Optional[osapi.Bool] `json:"admin_state_up"`
@@ -60,25 +59,6 @@ func (b *portBody) possible(r *osapi.Request) error {
 		return fault.New(fault.Unsupported, "A port is bound to a machine by the server that uses it.")
 	}
 	return network.CheckGroups(b.SecurityGroups.Value)
-}
-
-// project is whose port it is to be: the caller's own, unless an admin says otherwise.
-func (b *portBody) project(r *osapi.Request) (string, error) {
-	asked := b.Project.Value
-	if asked == "" {
-		asked = b.Tenant.Value
-	}
-	switch {
-	case b.Project.Value != "" && b.Tenant.Value != "" && b.Project.Value != b.Tenant.Value:
-		return "", fault.New(fault.Invalid, "'project_id' and 'tenant_id' do not match")
-	case asked == "" && r.Caller.ProjectID == "":
-		return "", fault.New(fault.Invalid, "A token of no project needs project_id in the request.")
-	case asked == "":
-		return r.Caller.ProjectID, nil
-	case asked != r.Caller.ProjectID && !r.Caller.IsAdmin():
-		return "", fault.New(fault.Invalid, "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges")
-	}
-	return asked, nil
 }
 
 // addresses is nil when the body has none.

@@ -71,6 +71,9 @@ func (a *api) listPorts(r *osapi.Request) (any, error) {
 	for _, p := range found {
 		all = append(all, portObject(r, p))
 	}
+	if err := a.addTrunkDetails(r, all...); err != nil {
+		return nil, err
+	}
 	return list(r, "ports", all, portObject(r, &network.Port{}))
 }
 
@@ -79,7 +82,11 @@ func (a *api) showPort(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return show(r, "port", portObject(r, p))
+	o := portObject(r, p)
+	if err := a.addTrunkDetails(r, o); err != nil {
+		return nil, err
+	}
+	return show(r, "port", o)
 }
 
 // createPorts makes one port or, in bulk, several: all of them or none.
@@ -91,19 +98,14 @@ func (a *api) createPorts(r *osapi.Request) (any, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	var wanted []portBody
-	switch {
-	case body.Port != nil && body.Ports == nil:
-		wanted = []portBody{*body.Port}
-	case body.Ports != nil && body.Port == nil && len(*body.Ports) > 0:
-		wanted = *body.Ports
-	default:
-		return nil, noBody("port")
+	bodies, err := wanted(body.Port, body.Ports, "port")
+	if err != nil {
+		return nil, err
 	}
 	var made []object
-	err := a.db.Tx(r.Context(), func(tx *db.Tx) error {
+	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
 		made = nil
-		for _, b := range wanted {
+		for _, b := range bodies {
 			spec, err := a.newPort(r, tx, b)
 			if err != nil {
 				return err
@@ -153,6 +155,9 @@ func (a *api) updatePort(r *osapi.Request) (any, error) {
 
 func (a *api) deletePort(r *osapi.Request) (any, error) {
 	return nil, a.change(r, nil, a.portOf, func(tx *db.Tx) error {
+		if err := a.trunks.Free(r.Context(), tx, r.Path("id")); err != nil {
+			return err
+		}
 		return a.networks.DeletePort(r.Context(), tx, r.Path("id"))
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
 // tagged are the tags of one kind of thing.
@@ -23,6 +24,10 @@ func (a *api) tagged() map[string]tagged {
 		"networks": {a, network.NetworkTable, a.networkOf},
 		"subnets":  {a, network.SubnetTable, a.subnetOf},
 		"ports":    {a, network.PortTable, a.portOf},
+
+		"security-groups": {a, groupTable, a.groupOf},
+		"qos/policies":    {a, policyTable, a.policyOf},
+		"trunks":          {a, trunk.Table, a.trunkOf},
 	}
 }
 
