@@ -58,10 +58,10 @@ func (s *Service) takeWanted(ctx context.Context, tx *db.Tx, n *Network, p *Port
 		return s.takeAny(ctx, tx, p, []*Subnet{subnet})
 	}
 	want.Subnet = subnet.ID
-	if !subnet.mayHave(want.Addr, p.Project == n.Project) && !slices.Contains(had, want) {
+	if !subnet.mayHave(want.Addr, p.Project == n.Project || p.Owned()) && !slices.Contains(had, want) {
 		return refuse(fault.Invalid, AddressNotOnSubnet, "IP address %s is not a valid IP for the specified subnet.", want.Addr)
 	}
-	if want.Addr == subnet.Gateway {
+	if want.Addr == subnet.Gateway && !p.Owned() {
 		return addressInUse(want)
 	}
 	return s.takeOrFail(ctx, tx, p, want)

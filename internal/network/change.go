@@ -15,12 +15,16 @@ type PortChange struct {
 	Name, Description, MAC, DeviceID, DeviceOwner, DNSName, VNIC *string
 	AdminUp                                                      *bool
 	FixedIPs                                                     *[]FixedIP
+	Own                                                          bool // by the part of the network that has the port
 }
 
 // ChangePort changes a port and gives it as it is then. A bound port keeps its MAC: it is the NIC's.
 func (s *Service) ChangePort(ctx context.Context, tx *db.Tx, id string, c PortChange) (*Port, error) {
 	p, err := s.Port(ctx, tx, Everything, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.changesOwned(c); err != nil {
 		return nil, err
 	}
 	if c.MAC != nil && p.Host != "" && !strings.EqualFold(*c.MAC, p.MAC) {
@@ -71,10 +75,21 @@ func set[T any](field *T, value *T) {
 
 // DeletePort deletes a port; its addresses are free. A server's port goes too, as Neutron does.
 func (s *Service) DeletePort(ctx context.Context, tx *db.Tx, id string) error {
-	changed, err := db.Changed(tx.ExecContext(ctx, `DELETE FROM network_port WHERE id = $1`, id))
-	if err == nil && changed == 0 {
-		return refuse(fault.NotFound, NoSuchPort, "Port %s could not be found.", id)
+	p, err := s.Port(ctx, tx, Everything, id)
+	if err != nil {
+		return err
 	}
+	if err := p.notOwned("deleted"); err != nil {
+		return err
+	}
+	return s.dropPort(ctx, tx, p)
+}
+
+func (s *Service) dropPort(ctx context.Context, tx *db.Tx, p *Port) error {
+	if err := s.tell(func(w PortWatcher) error { return w.PortDeleted(ctx, tx, p) }); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM network_port WHERE id = $1`, p.ID)
 	return err
 }
 

@@ -26,15 +26,19 @@ type NewPort struct {
 	AdminDown             bool
 	SecurityGroups        []string // ids; there are none yet
 	Tags                  []string
+	Own                   bool // for a part of the network itself: on any network, with any of its addresses
 }
 
 // CreatePort makes a port with its addresses. It fails with NotFound for a network that the project does not see, Quota
 // when the project has as many ports as it may, Exhausted when the network has no address left, and Conflict for an
 // address or a MAC that is somebody's.
 func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Port, error) {
-	n, err := s.Network(ctx, tx, Viewer{Project: spec.Project}, spec.Network)
+	n, err := s.Network(ctx, tx, Viewer{Project: spec.Project, All: spec.Own}, spec.Network)
 	if err != nil {
 		return nil, err
+	}
+	if owned(spec.DeviceOwner) && !spec.Own {
+		return nil, fault.New(fault.Forbidden, "Only the network itself may use the device_owner %s.", spec.DeviceOwner)
 	}
 	p := &Port{Network: n.ID, MAC: strings.ToLower(spec.MAC), AdminUp: !spec.AdminDown, DeviceID: spec.DeviceID, DeviceOwner: spec.DeviceOwner, AskedVNIC: spec.VNIC, DNSName: spec.DNSName}
 	p.Meta = Meta{ID: uuid.NewString(), Project: spec.Project, Name: spec.Name, Description: spec.Description, Tags: spec.Tags, Revision: 1, Created: s.clock.Now()}
@@ -53,8 +57,10 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 	if err := CheckGroups(spec.SecurityGroups); err != nil {
 		return nil, err
 	}
-	if err := s.withinQuota(ctx, tx, spec.Project, "port"); err != nil {
-		return nil, err
+	if spec.Project != "" { // the outside ports of routers and floating IPs are nobody's
+		if err := s.withinQuota(ctx, tx, spec.Project, "port"); err != nil {
+			return nil, err
+		}
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO network_port (`+portColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		append(p.written(), p.rest()...)...)

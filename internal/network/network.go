@@ -16,10 +16,14 @@ type Service struct {
 	db    *db.DB
 	clock clock.Clock
 	log   *slog.Logger
+
+	watchers []PortWatcher
 }
 
 // New makes the service.
-func New(d *db.DB, c clock.Clock, log *slog.Logger) *Service { return &Service{d, c, log} }
+func New(d *db.DB, c clock.Clock, log *slog.Logger) *Service {
+	return &Service{db: d, clock: c, log: log}
+}
 
 // Meta is what networks, subnets and ports have in common.
 type Meta struct {

@@ -137,7 +137,7 @@ func scanPort(row db.Scanner) (*Port, error) {
 }
 
 // PortFilter narrows a list of ports; an empty field does not.
-type PortFilter struct{ IDs, Networks, Projects, Devices, MACs []string }
+type PortFilter struct{ IDs, Networks, Projects, Devices, Owners, MACs []string }
 
 // Ports that the viewer sees, which are its own, oldest first.
 func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilter) ([]*Port, error) {
@@ -149,6 +149,7 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 	in(&where, `network`, f.Networks)
 	in(&where, `project`, f.Projects)
 	in(&where, `device`, f.Devices)
+	in(&where, `device_owner`, f.Owners)
 	in(&where, `mac`, f.MACs)
 	return s.ports(ctx, q, where)
 }
@@ -241,7 +242,10 @@ func (s *Service) savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	if db.IsDuplicate(err) {
 		return macInUse(p)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tell(func(w PortWatcher) error { return w.PortChanged(ctx, tx, p) })
 }
 
 // rest are the values of portColumns after the common ones.
