@@ -19,8 +19,12 @@ type Service struct {
 	Quotas Quotas
 }
 
-// New makes the service.
-func New(c clock.Clock, networks *network.Service) *Service { return &Service{c, networks, noQuotas{}} }
+// New makes the service, which from now on follows what happens to ports.
+func New(c clock.Clock, networks *network.Service) *Service {
+	s := &Service{c, networks, noQuotas{}}
+	networks.Watch(s)
+	return s
+}
 
 // Trunk is a port of a machine with the subports that it carries.
 type Trunk struct {

@@ -25,13 +25,25 @@ func (s *Service) Free(ctx context.Context, q db.Querier, port string) error {
 	return err
 }
 
-// PortChanged marks the subports of a parent that changed: where they are is where it is.
+// PortChanged marks the subports of a parent that changed: where they are is where it is. It fails with Conflict when
+// something else takes a port that a trunk has: a subport stays the trunk's, and a parent is a machine's.
 func (s *Service) PortChanged(ctx context.Context, tx *db.Tx, p *network.Port) error {
+	if p.DeviceOwner != SubportOwner {
+		if carrier, _, err := s.Carrier(ctx, tx, p.ID); err != nil {
+			return err
+		} else if carrier != nil {
+			return refuse(fault.Conflict, SubportInUse, "Port %s is currently a subport for trunk %s.", p.ID, carrier.ID)
+		}
+	}
 	parents, err := s.OfParents(ctx, tx, []string{p.ID})
 	if err != nil || parents[p.ID] == nil {
 		return err
 	}
-	for _, sub := range parents[p.ID].Subports {
+	t := parents[p.ID]
+	if p.Owned() {
+		return refuse(fault.Conflict, ParentInUse, "Port %s is currently a parent port for trunk %s.", p.ID, t.ID)
+	}
+	for _, sub := range t.Subports {
 		if err := mark(ctx, tx, sub.Port); err != nil {
 			return err
 		}
