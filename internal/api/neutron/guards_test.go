@@ -1,0 +1,363 @@
+package neutron_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/db/dbtest"
+	"github.com/ingotcloud/ingot/internal/network"
+)
+
+// make makes a thing of a collection and gives it as it was answered.
+func (c *cloud) make(token, collection, key string, fields object) object {
+	c.t.Helper()
+	c.clock.Step(time.Second)
+	return c.call(token, "POST", "/"+collection, object{key: fields}, 201)[key].(object)
+}
+
+// guards are one of each kind of thing that guards a port, all the project demo's.
+type guards struct {
+	ids          map[string]string // by collection
+	policy, rule string
+}
+
+func (c *cloud) guards() guards {
+	c.t.Helper()
+	g := guards{ids: map[string]string{}}
+	keep := func(collection string, o object) object { g.ids[collection] = o["id"].(string); return o }
+	group := keep("security-groups", c.make(demo, "security-groups", "security_group", object{"name": "web"}))
+	keep("security-group-rules", c.make(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}))
+	keep("address-groups", c.make(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.0.0/16"}}))
+	keep("trunks", c.make(demo, "trunks", "trunk", object{"port_id": c.port(demo, nil)["id"]}))
+	g.policy = c.make(admin, "qos/policies", "policy", object{"name": "gold", "tenant_id": demoProject})["id"].(string)
+	g.rule = c.make(admin, "qos/policies/"+g.policy+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})["id"].(string)
+	for _, collection := range []string{"security-groups", "trunks"} {
+		c.call(demo, "PUT", "/"+collection+"/"+g.ids[collection]+"/tags/red", nil, 201)
+	}
+	c.call(admin, "PUT", "/qos/policies/"+g.policy+"/tags/red", nil, 201)
+	g.ids["qos"] = g.policy
+	return g
+}
+
+// foreignBodies are what another project would send.
+func (g guards) foreignBodies() map[string]any {
+	addresses := object{"addresses": []string{"10.0.0.0/8"}}
+	subports := object{"sub_ports": []object{{"port_id": "some", "segmentation_type": "vlan", "segmentation_id": 5}}}
+	return map[string]any{
+		"POST /v2.0/security-groups":                     object{"security_group": object{"name": "mine"}},
+		"PUT /v2.0/security-groups/{id}":                 object{"security_group": object{"name": "mine"}},
+		"POST /v2.0/security-group-rules":                object{"security_group_rule": object{"security_group_id": g.ids["security-groups"], "direction": "egress"}},
+		"POST /v2.0/address-groups":                      object{"address_group": object{"name": "mine"}},
+		"PUT /v2.0/address-groups/{id}":                  object{"address_group": object{"name": "mine"}},
+		"PUT /v2.0/address-groups/{id}/add_addresses":    addresses,
+		"PUT /v2.0/address-groups/{id}/remove_addresses": addresses,
+		"POST /v2.0/trunks":                              object{"trunk": object{"port_id": "some"}},
+		"PUT /v2.0/trunks/{id}":                          object{"trunk": object{"name": "mine"}},
+		"PUT /v2.0/trunks/{id}/add_subports":             subports,
+		"PUT /v2.0/trunks/{id}/remove_subports":          subports,
+	}
+}
+
+// guardStatuses are what another project gets where it is not the usual.
+var guardStatuses = map[string]int{
+	"POST /v2.0/security-groups": 201, "POST /v2.0/address-groups": 201, // its own
+	"POST /v2.0/security-group-rules": 404, "POST /v2.0/trunks": 404, // they name what it does not see
+	"GET /v2.0/qos/rule-types/{type}": 403,
+}
+
+// path fills in what stands for a policy and its rule.
+func (g guards) path(pattern string) string {
+	pattern = strings.NewReplacer("{policy}", g.policy, "{type}", "bandwidth_limit").Replace(pattern)
+	if strings.Contains(pattern, "_rules/") {
+		pattern = strings.ReplaceAll(pattern, "{id}", g.rule)
+	}
+	return pattern
+}
+
+func TestSecurityGroups(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := boot(t, d)
+		names := func(token, query string) string {
+			t.Helper()
+			var names []string
+			for _, g := range c.call(token, "GET", "/security-groups?"+query, nil, 200)["security_groups"].([]any) {
+				names = append(names, g.(object)["name"].(string))
+			}
+			return strings.Join(names, " ")
+		}
+		if got := names(demo, "") + "," + names(reader, "tenant_id="+demoProject+"&shared=False") + "," + names(demo, "shared=True"); got != "default,default," {
+			t.Errorf("at first: %s", got)
+		}
+		if got := names(admin, "project_id="+otherProject); got != "default" {
+			t.Errorf("an admin asks about another project: %s", got)
+		}
+		g := c.make(demo, "security-groups", "security_group", object{"name": "web", "description": "d"})
+		path := "/security-groups/" + g["id"].(string)
+		if got := c.call(demo, "PUT", path, object{"security_group": object{"name": "www", "stateful": false}}, 200)["security_group"].(object); got["name"] != "www" || got["stateful"] != false || got["revision_number"] != 2.0 {
+			t.Errorf("changed: %v", got)
+		}
+		c.fails(demo, "PUT", path, object{"security_group": object{"name": "default"}}, 409, "SecurityGroupDefaultAlreadyExists")
+		c.fails(demo, "PUT", path, object{"security_group": object{"name": strings.Repeat("x", 256)}}, 400, "HTTPBadRequest")
+		c.fails(demo, "PUT", path, object{"security_group": object{"name": nil}}, 400, "HTTPBadRequest")
+		c.fails(demo, "POST", "/security-groups", object{"security_group": object{"name": "default"}}, 409, "SecurityGroupDefaultAlreadyExists")
+		c.fails(demo, "POST", "/security-groups", object{"security_groups": []object{{"name": "one"}, {"name": "default"}}}, 409, "SecurityGroupDefaultAlreadyExists")
+		if got := names(demo, "sort_key=name&sort_dir=asc"); got != "default www" {
+			t.Errorf("there are: %s", got)
+		}
+		own := c.call(demo, "GET", "/security-groups?name=default", nil, 200)["security_groups"].([]any)[0].(object)["id"].(string)
+		c.fails(demo, "PUT", "/security-groups/"+own, object{"security_group": object{"name": "mine"}}, 409, "SecurityGroupCannotUpdateDefault")
+		c.fails(demo, "DELETE", "/security-groups/"+own, nil, 409, "SecurityGroupCannotRemoveDefault")
+		if err := d.Tx(t.Context(), func(tx *db.Tx) error { return c.groups.SetPort(t.Context(), tx, "port", []string{g["id"].(string)}) }); err != nil {
+			t.Fatal(err)
+		}
+		c.fails(demo, "DELETE", path, nil, 409, "SecurityGroupInUse")
+		if err := d.Tx(t.Context(), func(tx *db.Tx) error { return c.groups.SetPort(t.Context(), tx, "port", nil) }); err != nil {
+			t.Fatal(err)
+		}
+		c.call(demo, "DELETE", path, nil, 204)
+		c.fails(demo, "GET", path, nil, 404, "SecurityGroupNotFound")
+		c.call(admin, "DELETE", "/security-groups/"+own, nil, 204) // it is made again when it is needed
+		if got := names(demo, ""); got != "default" {
+			t.Errorf("at last: %s", got)
+		}
+	})
+}
+
+func TestSecurityGroupRules(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := boot(t, d)
+		g := c.make(demo, "security-groups", "security_group", object{"name": "web", "description": "d", "stateful": "False"})
+		if g["stateful"] != false || g["shared"] != false || len(g["security_group_rules"].([]any)) != 2 || g["revision_number"] != 1.0 {
+			t.Errorf("made: %v", g)
+		}
+		rule := c.make(demo, "security-group-rules", "security_group_rule", object{
+			"security_group_id": g["id"], "direction": "ingress", "ethertype": "ipv4", "protocol": 6, "port_range_min": "80", "port_range_max": 90,
+			"remote_ip_prefix": "10.1.2.3/8", "remote_group_id": nil, "description": "",
+		})
+		for field, want := range map[string]any{
+			"protocol": "6", "port_range_min": 80.0, "port_range_max": 90.0, "remote_ip_prefix": "10.1.2.3/8", "normalized_cidr": "10.0.0.0/8",
+			"ethertype": "IPv4", "direction": "ingress", "remote_group_id": nil, "project_id": demoProject, "belongs_to_default_sg": false,
+		} {
+			if rule[field] != want {
+				t.Errorf("%s is %v, want %v", field, rule[field], want)
+			}
+		}
+		if got := c.call(demo, "GET", "/security-groups/"+g["id"].(string), nil, 200)["security_group"].(object); got["revision_number"] != 2.0 || len(got["security_group_rules"].([]any)) != 3 {
+			t.Errorf("after a rule: %v", got)
+		}
+		count := func(query string, want int) {
+			t.Helper()
+			if got := c.call(demo, "GET", "/security-group-rules?"+query, nil, 200)["security_group_rules"].([]any); len(got) != want {
+				t.Errorf("%s: %d rules, want %d", query, len(got), want)
+			}
+		}
+		count("", 7)
+		count("security_group_id="+g["id"].(string), 3)
+		count("direction=ingress&protocol=6", 1)
+		count("belongs_to_default_sg=True", 4)
+		base := func(field string, value any) object {
+			o := object{"security_group_id": g["id"], "direction": "ingress", "protocol": "tcp", "port_range_min": 1, "port_range_max": 2}
+			o[field] = value
+			return object{"security_group_rule": o}
+		}
+		for _, x := range []struct {
+			field     string
+			value     any
+			status    int
+			exception string
+		}{
+			{"direction", "sideways", 400, "HTTPBadRequest"},
+			{"direction", nil, 400, "HTTPBadRequest"},
+			{"ethertype", "IPv5", 400, "SecurityGroupRuleInvalidEtherType"},
+			{"ethertype", 4, 400, "HTTPBadRequest"},
+			{"protocol", "carrier-pigeon", 400, "SecurityGroupRuleInvalidProtocol"},
+			{"protocol", -1, 400, "SecurityGroupRuleInvalidProtocol"},
+			{"protocol", []string{"tcp"}, 400, "HTTPBadRequest"},
+			{"protocol", nil, 400, "SecurityGroupProtocolRequiredWithPorts"},
+			{"protocol", "gre", 400, "SecurityGroupInvalidProtocolForPort"},
+			{"protocol", "ipv6-icmp", 400, "SecurityGroupEthertypeConflictWithProtocol"},
+			{"port_range_max", 0, 400, "SecurityGroupInvalidPortValue"},
+			{"port_range_max", 65536, 400, "SecurityGroupInvalidPortValue"},
+			{"port_range_max", -1, 400, "SecurityGroupInvalidPortValue"},
+			{"port_range_min", 3, 400, "SecurityGroupInvalidPortRange"},
+			{"port_range_min", nil, 400, "SecurityGroupInvalidPortRange"},
+			{"remote_ip_prefix", "10.0.0.0/33", 400, "InvalidCIDR"},
+			{"remote_ip_prefix", "::ffff:10.0.0.1", 400, "InvalidCIDR"},
+			{"remote_ip_prefix", "2001:db8::/32", 400, "SecurityGroupRuleParameterConflict"},
+			{"remote_group_id", "some", 404, "SecurityGroupNotFound"},
+			{"remote_address_group_id", "some", 404, "AddressGroupNotFound"},
+			{"security_group_id", "some", 404, "SecurityGroupNotFound"},
+			{"tenant_id", otherProject, 400, "HTTPBadRequest"},
+			{"colour", "red", 400, "HTTPBadRequest"},
+		} {
+			c.fails(demo, "POST", "/security-group-rules", base(x.field, x.value), x.status, x.exception)
+		}
+		icmp := func(first, last any, exception string) {
+			t.Helper()
+			c.fails(demo, "POST", "/security-group-rules", object{"security_group_rule": object{"security_group_id": g["id"], "direction": "ingress", "protocol": "icmp", "port_range_min": first, "port_range_max": last}}, 400, exception)
+		}
+		icmp(256, nil, "SecurityGroupInvalidIcmpValue")
+		icmp(nil, 0, "SecurityGroupMissingIcmpType")
+		both := base("remote_ip_prefix", "10.0.0.0/8")
+		both["security_group_rule"].(object)["remote_group_id"] = g["id"]
+		c.fails(demo, "POST", "/security-group-rules", both, 400, "SecurityGroupRemoteGroupAndRemoteIpPrefix")
+		c.fails(demo, "POST", "/security-group-rules", object{"security_group_rules": []object{
+			base("description", "one")["security_group_rule"].(object), base("description", "two")["security_group_rule"].(object),
+		}}, 409, "SecurityGroupRuleExists")
+		c.fails(reader, "POST", "/security-group-rules", base("description", ""), 403, "PolicyNotAuthorized")
+		count("", 7) // none of the refused left a trace
+		path := "/security-group-rules/" + rule["id"].(string)
+		c.fails(demo, "DELETE", path, nil, 412, "RevisionNumberConstraintFailed", "If-Match: revision_number=7")
+		c.call(demo, "DELETE", path, nil, 204)
+		c.fails(demo, "GET", path, nil, 404, "SecurityGroupRuleNotFound")
+	})
+}
+
+func TestAddressGroups(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	g := c.make(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.2.3", "10.2.3.4/16"}})
+	path := "/address-groups/" + g["id"].(string)
+	holds := func(o any, want string) {
+		t.Helper()
+		if got := fmt.Sprint(o.(object)["addresses"]); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	holds(g, "[10.1.2.3/32 10.2.0.0/16]")
+	add := func(addresses ...string) object { return object{"addresses": addresses} }
+	holds(c.call(demo, "PUT", path+"/add_addresses", add("2001:db8::/32"), 200)["address_group"], "[10.1.2.3/32 10.2.0.0/16 2001:db8::/32]")
+	holds(c.call(demo, "PUT", path+"/remove_addresses", add("10.1.2.3/32"), 200)["address_group"], "[10.2.0.0/16 2001:db8::/32]")
+	c.fails(demo, "PUT", path+"/add_addresses", add("10.2.0.0/16"), 400, "AddressesAlreadyExist")
+	c.fails(demo, "PUT", path+"/remove_addresses", add("10.1.2.3"), 404, "AddressesNotFound")
+	c.fails(demo, "PUT", path+"/add_addresses", add("ten"), 400, "InvalidCIDR")
+	c.fails(demo, "PUT", path+"/add_addresses", add(), 400, "HTTPBadRequest")
+	c.fails(demo, "PUT", path, object{"address_group": add("10.0.0.0/8")}, 400, "HTTPBadRequest")
+	c.fails(demo, "GET", "/address-groups?tags=red", nil, 400, "HTTPBadRequest")
+	group := c.make(demo, "security-groups", "security_group", object{"name": "g"})
+	c.make(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "remote_address_group_id": g["id"]})
+	c.fails(demo, "DELETE", path, nil, 409, "AddressGroupInUse")
+	c.call(demo, "DELETE", "/security-groups/"+group["id"].(string), nil, 204)
+	c.call(demo, "DELETE", path, nil, 204)
+	c.fails(demo, "GET", path, nil, 404, "AddressGroupNotFound")
+}
+
+func TestQoS(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := boot(t, d)
+		c.fails(demo, "POST", "/qos/policies", object{"policy": object{"name": "mine"}}, 403, "PolicyNotAuthorized")
+		p := c.make(admin, "qos/policies", "policy", object{"name": "gold", "shared": true, "is_default": true})
+		path := "/qos/policies/" + p["id"].(string)
+		limits, marks := path+"/bandwidth_limit_rules", path+"/dscp_marking_rules"
+		limit := c.make(admin, limits[1:], "bandwidth_limit_rule", object{"max_kbps": 1000, "max_burst_kbps": 100})
+		if limit["direction"] != "egress" || limit["max_kbps"] != 1000.0 || len(limit) != 4 {
+			t.Errorf("limit: %v", limit)
+		}
+		mark := c.make(admin, marks[1:], "dscp_marking_rule", object{"dscp_mark": 26})
+		seen := c.call(demo, "GET", path, nil, 200)["policy"].(object)
+		rule, _ := seen["rules"].([]any)[0].(object)
+		if seen["shared"] != true || seen["is_default"] != true || len(seen["rules"].([]any)) != 2 || rule["type"] != "bandwidth_limit" || rule["qos_policy_id"] != p["id"] {
+			t.Errorf("as a tenant: %v", seen)
+		}
+		c.call(demo, "GET", limits+"/"+limit["id"].(string), nil, 200)
+		alias := "/qos/alias_bandwidth_limit_rules/" + limit["id"].(string)
+		if got := c.call(admin, "PUT", alias, object{"alias_bandwidth_limit_rule": object{"max_kbps": "2000"}}, 200)["alias_bandwidth_limit_rule"].(object); got["max_kbps"] != 2000.0 {
+			t.Errorf("by its alias: %v", got)
+		}
+		if got := c.call(admin, "PUT", limits+"/"+limit["id"].(string), object{"bandwidth_limit_rule": object{"direction": "ingress"}}, 200)["bandwidth_limit_rule"].(object); got["direction"] != "ingress" {
+			t.Errorf("turned: %v", got)
+		}
+		body := func(fields object) object { return object{"bandwidth_limit_rule": fields} }
+		c.fails(admin, "POST", limits, body(object{"max_kbps": 1, "direction": "ingress"}), 409, "QoSRulesConflict")
+		c.fails(admin, "POST", limits, body(object{"max_kbps": 0}), 400, "HTTPBadRequest")
+		c.fails(admin, "POST", limits, body(object{"max_burst_kbps": 1}), 400, "HTTPBadRequest")
+		c.fails(admin, "POST", limits, body(object{"max_kbps": 1, "direction": "any"}), 400, "HTTPBadRequest")
+		c.fails(admin, "POST", limits, body(object{"max_kbps": 1, "dscp_mark": 26}), 400, "HTTPBadRequest")
+		c.fails(admin, "POST", marks, object{"dscp_marking_rule": object{"dscp_mark": 7}}, 400, "HTTPBadRequest")
+		c.fails(admin, "POST", marks, body(object{"dscp_mark": 8}), 400, "HTTPBadRequest")
+		c.fails(admin, "POST", "/qos/policies/some/bandwidth_limit_rules", body(object{"max_kbps": 1}), 404, "QosPolicyNotFound")
+		c.fails(admin, "POST", path+"/minimum_bandwidth_rules", object{"minimum_bandwidth_rule": object{"min_kbps": 1}}, 501, "HTTPNotImplemented")
+		c.fails(admin, "GET", marks+"/"+limit["id"].(string), nil, 404, "QosRuleNotFound")
+		c.fails(admin, "POST", "/qos/policies", object{"policy": object{"name": "second", "is_default": true}}, 409, "QosPolicyDefaultAlreadyExists")
+		c.fails(admin, "POST", "/qos/policies", object{"policy": object{}}, 400, "HTTPBadRequest")
+		types := c.call(demo, "GET", "/qos/rule-types", nil, 200)["rule_types"].([]any)
+		if fmt.Sprint(types) != "[map[type:bandwidth_limit] map[type:dscp_marking]]" {
+			t.Errorf("types: %v", types)
+		}
+		c.call(admin, "GET", "/qos/rule-types/dscp_marking", nil, 200)
+		c.fails(admin, "GET", "/qos/rule-types/minimum_bandwidth", nil, 404, "HTTPNotFound")
+		c.call(admin, "DELETE", marks+"/"+mark["id"].(string), nil, 204)
+		c.call(admin, "DELETE", alias, nil, 204)
+		c.call(admin, "DELETE", path, nil, 204)
+		c.fails(admin, "GET", path, nil, 404, "QosPolicyNotFound")
+	})
+}
+
+func TestTrunks(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := boot(t, d)
+		ids := map[string]string{}
+		for _, name := range []string{"a", "b", "c", "d"} {
+			ids[name] = c.port(demo, object{"name": name})["id"].(string)
+		}
+		sub := func(port string, vlan any) object {
+			return object{"port_id": ids[port], "segmentation_type": "vlan", "segmentation_id": vlan}
+		}
+		tr := c.make(demo, "trunks", "trunk", object{"port_id": ids["a"], "name": "t", "sub_ports": []object{sub("b", 100)}})
+		path := "/trunks/" + tr["id"].(string)
+		if tr["status"] != "DOWN" || tr["admin_state_up"] != true || fmt.Sprint(tr["sub_ports"]) != fmt.Sprint([]any{sub("b", 100)}) {
+			t.Errorf("made: %v", tr)
+		}
+		subports := func(list ...object) object { return object{"sub_ports": list} }
+		if got := c.call(demo, "PUT", path+"/add_subports", subports(sub("c", "7")), 200); len(got["sub_ports"].([]any)) != 2 || got["id"] != tr["id"] {
+			t.Errorf("added: %v", got)
+		}
+		c.fails(demo, "PUT", path+"/add_subports", subports(sub("d", 7)), 409, "DuplicateSubPort")
+		c.fails(demo, "PUT", path+"/add_subports", subports(sub("c", 8)), 409, "PortInUseAsSubPort")
+		c.fails(demo, "PUT", path+"/add_subports", subports(object{"port_id": ids["d"]}), 400, "HTTPBadRequest")
+		c.fails(demo, "PUT", path+"/add_subports", subports(object{"port_id": ids["d"], "segmentation_type": "vxlan", "segmentation_id": 5}), 400, "HTTPBadRequest")
+		c.fails(demo, "PUT", path+"/add_subports", subports(object{"port_id": ids["d"], "segmentation_type": "inherit"}), 400, "HTTPBadRequest")
+		c.fails(demo, "PUT", path+"/remove_subports", subports(object{"port_id": ids["d"]}), 404, "SubPortNotFound")
+		c.fails(demo, "POST", "/trunks", object{"trunk": object{"port_id": ids["a"]}}, 409, "PortInUseAsTrunkParent")
+		c.fails(demo, "POST", "/trunks", object{"trunk": object{"name": "x"}}, 400, "HTTPBadRequest")
+		c.fails(demo, "DELETE", "/ports/"+ids["a"], nil, 409, "PortInUseAsTrunkParent")
+		c.fails(demo, "DELETE", "/ports/"+ids["b"], nil, 409, "PortInUseAsSubPort")
+		parent := c.call(demo, "GET", "/ports/"+ids["a"], nil, 200)["port"].(object)
+		details, _ := parent["trunk_details"].(object)
+		first := details["sub_ports"].([]any)[0].(object)
+		if details["trunk_id"] != tr["id"] || first["port_id"] != ids["c"] || first["segmentation_id"] != 7.0 || first["mac_address"] == "" {
+			t.Errorf("the parent tells: %v", details)
+		}
+		if p := c.call(demo, "GET", "/ports/"+ids["b"], nil, 200)["port"].(object); p["device_owner"] != "trunk:subport" || p["trunk_details"] != nil {
+			t.Errorf("a subport: %v", p)
+		}
+		c.call(demo, "PUT", path, object{"trunk": object{"admin_state_up": false}}, 200)
+		c.fails(demo, "PUT", path+"/remove_subports", subports(object{"port_id": ids["c"]}), 409, "TrunkDisabled")
+		c.fails(demo, "DELETE", path, nil, 409, "TrunkDisabled")
+		c.call(demo, "PUT", path, object{"trunk": object{"admin_state_up": true}}, 200)
+		if got := c.call(demo, "PUT", path+"/remove_subports", subports(object{"port_id": ids["c"]}), 200); len(got["sub_ports"].([]any)) != 1 {
+			t.Errorf("removed: %v", got)
+		}
+		if got := c.call(demo, "GET", path+"/get_subports", nil, 200); len(got["sub_ports"].([]any)) != 1 {
+			t.Errorf("its subports: %v", got)
+		}
+		c.call(demo, "DELETE", path, nil, 204)
+		c.call(demo, "DELETE", "/ports/"+ids["a"], nil, 204)
+	})
+}
+
+// A server's own port goes with the server, and the trunk that was made of it, too.
+func TestAServersPortTakesItsTrunkAlong(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	ids := four(c)
+	tr := c.make(demo, "trunks", "trunk", object{"port_id": ids["a"]})
+	if err := c.db.Tx(t.Context(), func(tx *db.Tx) error { return c.networks.DeletePort(t.Context(), tx, ids["a"]) }); err != nil {
+		t.Fatal(err)
+	}
+	c.fails(demo, "GET", "/trunks/"+tr["id"].(string), nil, 404, "TrunkNotFound")
+	if _, err := c.networks.Port(t.Context(), c.db, network.Everything, ids["b"]); err != nil {
+		t.Error(err)
+	}
+}
