@@ -150,8 +150,6 @@ func (t *Trunk) status(ports map[string]*network.Port) Status {
 	switch {
 	case parent == nil || parent.Host == "" || !parent.AdminUp:
 		return Down
-	case len(t.Subports) > 0 && parent.Edge.Kind != network.EdgeOVS:
-		return Degraded
 	case parent.Status() != "ACTIVE":
 		return Build
 	}

@@ -70,6 +70,9 @@ func (s *Service) add(ctx context.Context, tx *db.Tx, v network.Viewer, t *Trunk
 	if err != nil {
 		return err
 	}
+	if err := t.carriedBy(parent, true); err != nil {
+		return err
+	}
 	below, err := s.networks.Network(ctx, tx, network.Everything, parent.Network)
 	if err != nil {
 		return err

@@ -47,10 +47,9 @@ type Status string
 
 // The statuses.
 const (
-	Down     Status = "DOWN"     // the parent is on no machine
-	Build    Status = "BUILD"    // it is, and some of the ports are not up yet
-	Active   Status = "ACTIVE"   // all ports are up
-	Degraded Status = "DEGRADED" // the parent's edge cannot carry subports
+	Down   Status = "DOWN"   // the parent is on no machine
+	Build  Status = "BUILD"  // it is, and some of the ports are not up yet
+	Active Status = "ACTIVE" // all ports are up
 )
 
 // SubportOwner is the device owner of ports that a trunk carries.
@@ -70,15 +69,16 @@ func (r Reason) Error() string { return string(r) }
 
 // The reasons.
 const (
-	NoSuchTrunk   Reason = "no such trunk"
-	NoSuchSubport Reason = "no such subport"
-	ParentInUse   Reason = "port is a trunk's parent"
-	SubportInUse  Reason = "port is a trunk's subport"
-	NotAParent    Reason = "port cannot be a parent"
-	NotASubport   Reason = "port cannot be a subport"
-	VLANInUse     Reason = "VLAN of the trunk in use"
-	MTUTooLarge   Reason = "MTU of the subport larger than the trunk's"
-	TrunkDisabled Reason = "trunk disabled"
+	NoSuchTrunk     Reason = "no such trunk"
+	NoSuchSubport   Reason = "no such subport"
+	ParentInUse     Reason = "port is a trunk's parent"
+	SubportInUse    Reason = "port is a trunk's subport"
+	NotAParent      Reason = "port cannot be a parent"
+	NotASubport     Reason = "port cannot be a subport"
+	VLANInUse       Reason = "VLAN of the trunk in use"
+	MTUTooLarge     Reason = "MTU of the subport larger than the trunk's"
+	EdgeCarriesNone Reason = "edge carries no subports"
+	TrunkDisabled   Reason = "trunk disabled"
 )
 
 func refuse(kind fault.Kind, why Reason, format string, args ...any) error {

@@ -265,10 +265,25 @@ func TestStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		status(trunk.Active)
-		w.do(func(ctx context.Context, tx *db.Tx) error {
+		add := func(ctx context.Context, tx *db.Tx) error {
 			_, err := w.AddSubports(ctx, tx, viewer, tr.ID, []trunk.NewSubport{w.sub("red", 100)})
 			return err
+		}
+		w.refused(fault.Conflict, trunk.EdgeCarriesNone, add) // nothing sorts tags where this machine plugs in
+		place := func(host string) {
+			t.Helper()
+			if _, err := w.db.ExecContext(t.Context(), `UPDATE network_port SET host = $2 WHERE id = $1`, w.ports["parent"], host); err != nil {
+				t.Fatal(err)
+			}
+		}
+		place("")
+		w.do(add)
+		status(trunk.Down)
+		name := "renamed"
+		place("machine")
+		w.refused(fault.Conflict, trunk.EdgeCarriesNone, func(ctx context.Context, tx *db.Tx) error {
+			_, err := w.networks.ChangePort(ctx, tx, w.ports["parent"], network.PortChange{Name: &name})
+			return err
 		})
-		status(trunk.Degraded) // nothing enforces anything where this machine plugs in, so nothing sorts its tags
 	})
 }

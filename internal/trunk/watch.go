@@ -26,7 +26,8 @@ func (s *Service) Free(ctx context.Context, q db.Querier, port string) error {
 }
 
 // PortChanged marks the subports of a parent that changed: where they are is where it is. It fails with Conflict when
-// something else takes a port that a trunk has: a subport stays the trunk's, and a parent is a machine's.
+// something else takes a port that a trunk has (a subport stays the trunk's, and a parent is a machine's), and when the
+// parent goes to a NIC that cannot carry its subports.
 func (s *Service) PortChanged(ctx context.Context, tx *db.Tx, p *network.Port) error {
 	if p.DeviceOwner != SubportOwner {
 		if carrier, _, err := s.Carrier(ctx, tx, p.ID); err != nil {
@@ -43,12 +44,24 @@ func (s *Service) PortChanged(ctx context.Context, tx *db.Tx, p *network.Port) e
 	if p.Owned() {
 		return refuse(fault.Conflict, ParentInUse, "Port %s is currently a parent port for trunk %s.", p.ID, t.ID)
 	}
+	if err := t.carriedBy(p, len(t.Subports) > 0); err != nil {
+		return err
+	}
 	for _, sub := range t.Subports {
 		if err := mark(ctx, tx, sub.Port); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// carriedBy fails with Conflict when the trunk has subports (or is to have some) and its parent is on a NIC that cannot
+// carry them: on a switch port with one VLAN of its own, or where nothing sorts tags at all.
+func (t *Trunk) carriedBy(parent *network.Port, subports bool) error {
+	if !subports || parent.Host == "" || parent.Edge.Kind == network.EdgeOVS {
+		return nil
+	}
+	return refuse(fault.Conflict, EdgeCarriesNone, "Trunk %s cannot have subports on this NIC of %s: only a NIC at Open vSwitch carries tagged networks.", t.ID, parent.Host)
 }
 
 // PortDeleted takes the port out of its trunk. Projects cannot delete such a port (Free), but a server's own port goes

@@ -131,15 +131,16 @@ var exceptions = map[error]string{
 	qos.DefaultExists: "QosPolicyDefaultAlreadyExists",
 	qos.RuleConflicts: "QoSRulesConflict",
 
-	trunk.NoSuchTrunk:   "TrunkNotFound",
-	trunk.NoSuchSubport: "SubPortNotFound",
-	trunk.ParentInUse:   "PortInUseAsTrunkParent",
-	trunk.SubportInUse:  "PortInUseAsSubPort",
-	trunk.NotAParent:    "ParentPortInUse",
-	trunk.NotASubport:   "PortInUse",
-	trunk.VLANInUse:     "DuplicateSubPort",
-	trunk.MTUTooLarge:   "SubPortMtuGreaterThanTrunkPortMtu",
-	trunk.TrunkDisabled: "TrunkDisabled",
+	trunk.NoSuchTrunk:     "TrunkNotFound",
+	trunk.NoSuchSubport:   "SubPortNotFound",
+	trunk.ParentInUse:     "PortInUseAsTrunkParent",
+	trunk.SubportInUse:    "PortInUseAsSubPort",
+	trunk.NotAParent:      "ParentPortInUse",
+	trunk.NotASubport:     "PortInUse",
+	trunk.VLANInUse:       "DuplicateSubPort",
+	trunk.MTUTooLarge:     "SubPortMtuGreaterThanTrunkPortMtu",
+	trunk.TrunkDisabled:   "TrunkDisabled",
+	trunk.EdgeCarriesNone: "PortBindingError",
 }
 
 // named gives what a handler refuses Neutron's name.
