@@ -41,7 +41,8 @@ func addressGroupMeta(g *securitygroup.AddressGroup) network.Meta {
 }
 
 func (a *api) listAddressGroups(r *osapi.Request) (any, error) {
-	found, err := a.groups.AddressGroups(r.Context(), a.db, groupViewer(r), securitygroup.Filter{})
+	q := r.Query()
+	found, err := a.groups.AddressGroups(r.Context(), a.db, groupViewer(r), securitygroup.Filter{IDs: q.Strings("id"), Projects: projects(q)})
 	if err != nil {
 		return nil, err
 	}

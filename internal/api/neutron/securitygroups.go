@@ -44,7 +44,7 @@ func groupViewer(r *osapi.Request) securitygroup.Viewer { return securitygroup.V
 
 // listSecurityGroups makes the default group of the project asked about first, as Neutron does.
 func (a *api) listSecurityGroups(r *osapi.Request) (any, error) {
-	all, err := a.groupsAsked(r)
+	all, err := a.groupsAsked(r, "id")
 	if err != nil {
 		return nil, err
 	}
@@ -55,19 +55,21 @@ func (a *api) listSecurityGroups(r *osapi.Request) (any, error) {
 	return list(r, "security_groups", objects, securityGroupObject(&securitygroup.Group{}))
 }
 
-func (a *api) groupsAsked(r *osapi.Request) ([]*securitygroup.Group, error) {
+// groupsAsked are the groups that a query may be about, by the parameters that the store finds by itself: id is the one
+// that names groups.
+func (a *api) groupsAsked(r *osapi.Request, id string) ([]*securitygroup.Group, error) {
 	q := r.Query()
-	projects := append(q.Strings("project_id"), q.Strings("tenant_id")...)
+	asked := securitygroup.Filter{IDs: q.Strings(id), Projects: projects(q)}
 	project := r.Caller.ProjectID
-	if len(projects) > 0 && r.Caller.ReadsAll() {
-		project = projects[0]
+	if len(asked.Projects) > 0 && r.Caller.ReadsAll() {
+		project = asked.Projects[0]
 	}
 	if project != "" {
 		if err := a.groups.EnsureDefault(r.Context(), a.db, project); err != nil {
 			return nil, err
 		}
 	}
-	return a.groups.Groups(r.Context(), a.db, groupViewer(r), securitygroup.Filter{})
+	return a.groups.Groups(r.Context(), a.db, groupViewer(r), asked)
 }
 
 func (a *api) showSecurityGroup(r *osapi.Request) (any, error) {
