@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -24,10 +25,11 @@ const deviceOwner = "compute:" + DefaultZone
 func (s *Service) plan(ctx context.Context, tx *db.Tx, i *Instance, spec Spec) error {
 	nics := spec.NICs
 	if spec.AutoNetwork {
-		seen, err := s.networks.Networks(ctx, tx, network.Viewer{Project: i.Project})
+		seen, err := s.networks.Networks(ctx, tx, network.Viewer{Project: i.Project}, network.NetworkFilter{})
 		if err != nil {
 			return err
 		}
+		seen = slices.DeleteFunc(seen, func(n *network.Network) bool { return n.External && !n.Shared && n.Project != i.Project })
 		if len(seen) > 1 {
 			return fault.New(fault.Conflict, "Multiple possible networks found, use a Network ID to be more specific.")
 		}
@@ -71,7 +73,7 @@ func (s *Service) plug(ctx context.Context, tx *db.Tx, i *Instance, nics []*mach
 		return fault.New(fault.Exhausted, "The server has %d ports, and the machine only %d NICs.", len(ports), len(nics))
 	}
 	for at, port := range ports {
-		if err := s.networks.Bind(ctx, tx, port.ID, i.Machine, nics[at].MAC); err != nil {
+		if err := s.networks.Bind(ctx, tx, port.ID, network.Place{Host: i.Machine, MAC: nics[at].MAC}); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -20,21 +21,85 @@ func (s *Service) allocate(ctx context.Context, tx *db.Tx, n *Network, p *Port, 
 	}
 	p.FixedIPs = nil
 	if want == nil {
-		for _, version := range []int{4, 6} {
-			same := slices.DeleteFunc(slices.Clone(subnets), func(subnet *Subnet) bool { return subnet.Version() != version })
-			if len(same) == 0 {
-				continue
-			}
-			if err := s.takeAny(ctx, tx, p, same); err != nil {
-				return err
-			}
-		}
+		return s.takeDefault(ctx, tx, p, subnets)
 	}
 	for _, w := range want {
 		if err := s.takeWanted(ctx, tx, n, p, subnets, w, had); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// takeDefault takes an address of each IP version, and one of each subnet whose addresses machines make themselves.
+func (s *Service) takeDefault(ctx context.Context, tx *db.Tx, p *Port, subnets []*Subnet) error {
+	for _, version := range []int{4, 6} {
+		same := slices.DeleteFunc(slices.Clone(subnets), func(subnet *Subnet) bool {
+			return subnet.Version() != version || subnet.Auto() || !subnet.serves(p)
+		})
+		if len(same) == 0 {
+			continue
+		}
+		if err := s.takeAny(ctx, tx, p, same); err != nil {
+			return err
+		}
+	}
+	for _, subnet := range subnets {
+		if !subnet.Auto() || !subnet.serves(p) || p.OfCloud() && p.DeviceOwner != dhcpOwner {
+			continue
+		}
+		if err := s.takeAutomatic(ctx, tx, p, subnet); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeAutomatic takes the address that the machine makes itself.
+func (s *Service) takeAutomatic(ctx context.Context, tx *db.Tx, p *Port, subnet *Subnet) error {
+	return s.takeOrFail(ctx, tx, p, FixedIP{subnet.ID, eui64(subnet.CIDR, p.MAC)})
+}
+
+// eui64 is the address that a machine makes of a prefix and its MAC (RFC 4291, appendix A).
+func eui64(prefix netip.Prefix, mac string) netip.Addr {
+	hw, err := net.ParseMAC(mac)
+	if err != nil || len(hw) != 6 {
+		return netip.Addr{}
+	}
+	b := prefix.Addr().As16()
+	copy(b[8:], []byte{hw[0] ^ 2, hw[1], hw[2], 0xff, 0xfe, hw[3], hw[4], hw[5]})
+	return netip.AddrFrom16(b)
+}
+
+// readdressMAC gives the port another MAC, and with it other addresses where machines make them of it.
+func (s *Service) readdressMAC(ctx context.Context, tx *db.Tx, p *Port, mac string) error {
+	if mac == p.MAC || !isMAC(mac) { // what is no MAC the port's check refuses
+		p.MAC = mac
+		return nil
+	}
+	subnets, err := s.subnetsByID(ctx, tx, p.Network)
+	if err != nil {
+		return err
+	}
+	for i, old := range p.FixedIPs {
+		subnet := subnets[old.Subnet]
+		if !subnet.Auto() || old.Addr != eui64(subnet.CIDR, p.MAC) {
+			continue
+		}
+		now := FixedIP{old.Subnet, eui64(subnet.CIDR, mac)}
+		taken, err := exists(ctx, tx, `SELECT 1 FROM network_address WHERE subnet = $1 AND address = $2`, now.Subnet, text{&now.Addr})
+		if err != nil {
+			return err
+		}
+		if taken {
+			return addressInUse(now)
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE network_address SET address = $3 WHERE subnet = $1 AND address = $2`, old.Subnet, text{&old.Addr}, text{&now.Addr}); err != nil {
+			return err
+		}
+		p.FixedIPs[i] = now
+	}
+	p.MAC = mac
 	return nil
 }
 
@@ -55,25 +120,32 @@ func (s *Service) takeWanted(ctx context.Context, tx *db.Tx, n *Network, p *Port
 				return s.takeOrFail(ctx, tx, p, old)
 			}
 		}
+		if subnet.Auto() && !p.OfCloud() {
+			return s.takeAutomatic(ctx, tx, p, subnet)
+		}
 		return s.takeAny(ctx, tx, p, []*Subnet{subnet})
 	}
 	want.Subnet = subnet.ID
-	if !subnet.mayHave(want.Addr, p.Project == n.Project || p.Owned()) && !slices.Contains(had, want) {
+	if !subnet.mayHave(want.Addr, p.Project == n.Project || p.OfCloud()) && !slices.Contains(had, want) {
 		return refuse(fault.Invalid, AddressNotOnSubnet, "IP address %s is not a valid IP for the specified subnet.", want.Addr)
 	}
-	if want.Addr == subnet.Gateway && !p.Owned() {
+	if subnet.Auto() && !p.OfCloud() && want.Addr != eui64(subnet.CIDR, p.MAC) {
+		return refuse(fault.Invalid, AddressIsAutomatic, "IPv6 address %s can not be directly assigned to a port on subnet %s as the subnet is configured for automatic addresses", want.Addr, subnet.ID)
+	}
+	// On a wire the gateway is somebody's whom we do not know.
+	if want.Addr == subnet.Gateway && n.Kind != GeneveKind && !p.OfCloud() {
 		return addressInUse(want)
 	}
 	return s.takeOrFail(ctx, tx, p, want)
 }
 
 // mayHave reports whether a port may ask for the address. Guests on a network get only what is in its pools: the rest is
-// its owner's, for the things that stand beside the cloud.
+// its owner's, for the things that stand beside the cloud. Addresses that machines make themselves are in no pool.
 func (s *Subnet) mayHave(a netip.Addr, owner bool) bool {
-	if !owner {
+	if !owner && !s.Auto() {
 		return slices.ContainsFunc(s.Pools, func(p Pool) bool { return p.Contains(a) })
 	}
-	return s.CIDR.Contains(a) && (a.Is6() || a != s.CIDR.Addr() && a != broadcast(s.CIDR))
+	return usable(s.CIDR).Contains(a)
 }
 
 func addressInUse(ip FixedIP) error {

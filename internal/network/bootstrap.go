@@ -40,7 +40,7 @@ func (s *Service) Bootstrap(ctx context.Context, flat Flat) (*Network, error) {
 		var where db.Where
 		where.And(`kind = ?`, FlatKind)
 		where.And(`physical = ?`, flatWire)
-		found, err := s.networks(ctx, tx, where)
+		found, err := s.networks(ctx, tx, flat.Project, where)
 		if err != nil {
 			return err
 		}
@@ -51,6 +51,9 @@ func (s *Service) Bootstrap(ctx context.Context, flat Flat) (*Network, error) {
 		made = found[0]
 		return s.alignFlat(ctx, tx, made, flat, pools)
 	})
+	if err == nil {
+		s.configured.Store(made.ID)
+	}
 	return made, err
 }
 
@@ -78,25 +81,6 @@ func (f Flat) check() ([]Pool, error) {
 	return []Pool{{f.First, f.Last}}, nil
 }
 
-// broadcast is the last address of a prefix.
-func broadcast(p netip.Prefix) netip.Addr {
-	last := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < len(last)*8; bit++ {
-		last[bit/8] |= 0x80 >> (bit % 8)
-	}
-	addr, _ := netip.AddrFromSlice(last)
-	return addr
-}
-
-// without is the pool less one address.
-func without(p Pool, hole netip.Addr) []Pool {
-	if !hole.IsValid() || !p.Contains(hole) {
-		return []Pool{p}
-	}
-	parts := []Pool{{p.First, hole.Prev()}, {hole.Next(), p.Last}}
-	return slices.DeleteFunc(parts, func(p Pool) bool { return p.Last.Less(p.First) })
-}
-
 func (s *Service) createFlat(ctx context.Context, tx *db.Tx, flat Flat, pools []Pool) (*Network, error) {
 	now := s.clock.Now()
 	meta := func(name string) Meta {
@@ -105,22 +89,23 @@ func (s *Service) createFlat(ctx context.Context, tx *db.Tx, flat Flat, pools []
 	n := &Network{Meta: meta(flat.Name), AdminUp: true, Shared: true, MTU: flat.MTU, Kind: FlatKind, Physical: flatWire}
 	subnet := &Subnet{Meta: meta(flat.Name + "-subnet"), Network: n.ID, CIDR: flat.CIDR, Gateway: flat.Gateway, DHCP: true, DNS: flat.DNS, Pools: pools}
 	n.Subnets = []string{subnet.ID}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO network (`+networkColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		append(n.written(), n.AdminUp, n.Shared, n.MTU, n.Kind, n.Physical)...); err != nil {
+	if err := insert(ctx, tx, NetworkTable, networkColumns, n.row()); err != nil {
 		return nil, err
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO network_subnet (`+subnetColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		append(subnet.written(), subnet.Network, text{&subnet.CIDR}, text{&subnet.Gateway}, subnet.DHCP, db.JSON(subnet.DNS), db.JSON(subnet.Pools))...)
-	return n, err
+	if err := s.share(ctx, tx, n.Project, SharedNetwork, n.ID, AsShared); err != nil {
+		return nil, err
+	}
+	if err := insert(ctx, tx, SubnetTable, subnetColumns, subnet.row()); err != nil {
+		return nil, err
+	}
+	return n, markNetwork(ctx, tx, n.ID)
 }
 
 // alignFlat brings the rows to what the configuration says now. Addresses that ports have already stay theirs.
 func (s *Service) alignFlat(ctx context.Context, tx *db.Tx, n *Network, flat Flat, pools []Pool) error {
 	if n.MTU != flat.MTU {
 		n.MTU = flat.MTU
-		n.Revision++
-		n.Updated = s.clock.Now()
-		if _, err := tx.ExecContext(ctx, `UPDATE network SET mtu = $2, revision = $3, updated_at = $4 WHERE id = $1`, n.ID, n.MTU, n.Revision, n.Updated); err != nil {
+		if err := s.saveNetwork(ctx, tx, n); err != nil {
 			return err
 		}
 	}
@@ -141,7 +126,6 @@ func (s *Service) alignFlat(ctx context.Context, tx *db.Tx, n *Network, flat Fla
 			return refuse(fault.Conflict, SubnetInUse, "The flat network cannot change from %s to %s: %d addresses of it are in use.", subnet.CIDR, flat.CIDR, used)
 		}
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE network_subnet SET cidr = $2, gateway = $3, dns = $4, pools = $5, revision = revision + 1, updated_at = $6 WHERE id = $1`,
-		subnet.ID, text{&flat.CIDR}, text{&flat.Gateway}, db.JSON(flat.DNS), db.JSON(pools), s.clock.Now())
-	return err
+	subnet.CIDR, subnet.Gateway, subnet.DNS, subnet.Pools = flat.CIDR, flat.Gateway, flat.DNS, pools
+	return s.saveSubnet(ctx, tx, subnet)
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
-	"regexp"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -24,25 +23,36 @@ type NewPort struct {
 	DNSName               string
 	VNIC                  string // empty: normal
 	AdminDown             bool
-	SecurityGroups        []string // ids; there are none yet
+	PortSecurity          *bool    // nil: as the network says
+	SecurityGroups        []string // ids; nil: the project's default group; empty: none
+	AllowedPairs          []AddressPair
+	DHCPOptions           []DHCPOption
+	QoS                   string
+	Place                 *Place // nil: it is bound later
+	Profile               map[string]any
 	Tags                  []string
-	Own                   bool // for a part of the network itself: on any network, with any of its addresses
 }
 
 // CreatePort makes a port with its addresses. It fails with NotFound for a network that the project does not see, Quota
 // when the project has as many ports as it may, Exhausted when the network has no address left, and Conflict for an
-// address or a MAC that is somebody's.
+// address or a MAC that is somebody's. Ports of the cloud's own parts (device owner "network:…") may be on any network,
+// have no groups and no port security, and count for no quota where they have no project.
 func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Port, error) {
-	n, err := s.Network(ctx, tx, Viewer{Project: spec.Project, All: spec.Own}, spec.Network)
+	p := &Port{
+		Meta:    Meta{ID: uuid.NewString(), Project: spec.Project, Name: spec.Name, Description: spec.Description, Tags: spec.Tags, Revision: 1, Created: s.clock.Now()},
+		Network: spec.Network, MAC: strings.ToLower(spec.MAC), AdminUp: !spec.AdminDown, DeviceID: spec.DeviceID, DeviceOwner: spec.DeviceOwner,
+		AskedVNIC: spec.VNIC, DNSName: spec.DNSName, AllowedPairs: spec.AllowedPairs, DHCPOptions: spec.DHCPOptions, QoS: spec.QoS, Profile: spec.Profile,
+	}
+	p.Updated = p.Created
+	viewer := Viewer{Project: spec.Project, All: p.OfCloud()}
+	n, err := s.Network(ctx, tx, viewer, spec.Network)
 	if err != nil {
 		return nil, err
 	}
-	if owned(spec.DeviceOwner) && !spec.Own {
-		return nil, fault.New(fault.Forbidden, "Only the network itself may use the device_owner %s.", spec.DeviceOwner)
+	p.NetworkQoS = n.QoS
+	if err := mayPlug(n, p); err != nil {
+		return nil, err
 	}
-	p := &Port{Network: n.ID, MAC: strings.ToLower(spec.MAC), AdminUp: !spec.AdminDown, DeviceID: spec.DeviceID, DeviceOwner: spec.DeviceOwner, AskedVNIC: spec.VNIC, DNSName: spec.DNSName}
-	p.Meta = Meta{ID: uuid.NewString(), Project: spec.Project, Name: spec.Name, Description: spec.Description, Tags: spec.Tags, Revision: 1, Created: s.clock.Now()}
-	p.Updated = p.Created
 	if p.AskedVNIC == "" {
 		p.AskedVNIC = VNICNormal
 	}
@@ -51,71 +61,76 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 			return nil, err
 		}
 	}
+	if err := s.guard(ctx, tx, n, p, spec); err != nil {
+		return nil, err
+	}
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	if err := CheckGroups(spec.SecurityGroups); err != nil {
+	if err := s.checkPolicy(ctx, tx, p.Project, p.QoS); err != nil {
 		return nil, err
 	}
-	if spec.Project != "" { // the outside ports of routers and floating IPs are nobody's
-		if err := s.withinQuota(ctx, tx, spec.Project, "port"); err != nil {
+	if p.Project != "" {
+		if err := s.WithinQuota(ctx, tx, p.Project, "port"); err != nil {
 			return nil, err
 		}
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO network_port (`+portColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		append(p.written(), p.rest()...)...)
+	err = insert(ctx, tx, PortTable, portColumns, p.row())
 	if db.IsDuplicate(err) {
 		return nil, macInUse(p)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return p, s.allocate(ctx, tx, n, p, spec.FixedIPs, nil)
-}
-
-// CheckGroups fails for any security group: there are none yet.
-func CheckGroups(ids []string) error {
-	if len(ids) > 0 {
-		return refuse(fault.NotFound, NoSuchGroup, "Security group %s does not exist", ids[0])
+	if err := s.allocate(ctx, tx, n, p, spec.FixedIPs, nil); err != nil {
+		return nil, err
 	}
-	return nil
+	if err := s.around.Groups.SetPort(ctx, tx, p.ID, p.Groups); err != nil {
+		return nil, err
+	}
+	if err := markPort(ctx, tx, p.ID); err != nil || spec.Place == nil {
+		return p, err
+	}
+	if err := s.Bind(ctx, tx, p.ID, *spec.Place); err != nil {
+		return nil, err
+	}
+	return s.Port(ctx, tx, Everything, p.ID)
 }
 
-// check finds what cannot be a port.
-func (p *Port) check() error {
-	if err := p.Meta.check(); err != nil {
+// guard decides about port security and groups of a new port.
+func (s *Service) guard(ctx context.Context, tx *db.Tx, n *Network, p *Port, spec NewPort) error {
+	p.PortSecurity = n.PortSecurity && !p.OfCloud()
+	set(&p.PortSecurity, spec.PortSecurity)
+	p.Groups = sortedOnce(spec.SecurityGroups)
+	if err := p.checkSecurity(true); err != nil {
 		return err
 	}
-	if len(p.DeviceID) > 255 || len(p.DeviceOwner) > 255 {
-		return invalid("device_id", "it or device_owner exceeds the maximum length of 255")
+	if spec.SecurityGroups == nil && p.PortSecurity {
+		id, err := s.around.Groups.Default(ctx, tx, p.Project)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			p.Groups = []string{id}
+		}
+		return nil
 	}
-	mac, err := net.ParseMAC(p.MAC)
-	if err != nil || len(mac) != 6 || mac.String() != p.MAC || mac[0]&1 != 0 || p.MAC == "00:00:00:00:00:00" {
-		return invalid("mac_address", "'%s' is not a valid MAC address", p.MAC)
-	}
-	if p.AskedVNIC != VNICNormal && p.AskedVNIC != VNICBaremetal {
-		return invalid("binding:vnic_type", "'%s' is not in ['normal', 'baremetal']", p.AskedVNIC)
-	}
-	if p.DNSName != "" && (len(p.DNSName) > 255 || !dnsName.MatchString(p.DNSName)) {
-		return invalid("dns_name", "'%s' not a valid PQDN or FQDN", p.DNSName)
+	return s.around.Groups.Check(ctx, tx, p.Project, p.Groups)
+}
+
+func sortedOnce(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// mayPlug keeps servers off a network that is only external for their project: there they would stand in front of every
+// router and group. Nova says the same.
+func mayPlug(n *Network, p *Port) error {
+	if p.OfServer() && n.External && !n.Shared && n.Project != p.Project {
+		return fault.New(fault.Forbidden, "It is not allowed to create an interface on external network %s", n.ID)
 	}
 	return nil
-}
-
-var dnsName = regexp.MustCompile(`(?i)^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*\.?$`)
-
-func (m *Meta) check() error {
-	if utf8.RuneCountInString(m.Name) > 255 {
-		return invalid("name", "'%s' exceeds maximum length of 255", m.Name)
-	}
-	if utf8.RuneCountInString(m.Description) > 255 {
-		return invalid("description", "'%s' exceeds maximum length of 255", m.Description)
-	}
-	return checkTags(m.Tags)
-}
-
-func invalid(field, format string, args ...any) error {
-	return fault.New(fault.Invalid, "Invalid input for "+field+". Reason: "+format+".", args...)
 }
 
 // freshMAC makes up a MAC that nobody has on the network, with the prefix that OpenStack's have.
@@ -123,13 +138,9 @@ func (s *Service) freshMAC(ctx context.Context, q db.Querier, network string) (s
 	for {
 		mac := net.HardwareAddr{0xfa, 0x16, 0x3e, 0, 0, 0}
 		rand.Read(mac[3:]) //nolint:errcheck // it never fails
-		var one int
-		err := q.QueryRowContext(ctx, `SELECT 1 FROM network_port WHERE network = $1 AND mac = $2`, network, mac.String()).Scan(&one)
-		if missing(err) {
-			return mac.String(), nil
-		}
-		if err != nil {
-			return "", err
+		taken, err := exists(ctx, q, `SELECT 1 FROM network_port WHERE network = $1 AND mac = $2`, network, mac.String())
+		if err != nil || !taken {
+			return mac.String(), err
 		}
 	}
 }

@@ -4,25 +4,30 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
-	"github.com/ingotcloud/ingot/internal/fault"
 )
 
 // Service is the networks' domain.
 type Service struct {
-	db    *db.DB
-	clock clock.Clock
-	log   *slog.Logger
+	db     *db.DB
+	clock  clock.Clock
+	log    *slog.Logger
+	around Surroundings
 
 	watchers []PortWatcher
+
+	configured atomic.Value // id of the network that stands in the configuration; nothing where there is none
 }
 
-// New makes the service.
+// New makes the service, alone in the cloud: Surround tells it what else there is.
 func New(d *db.DB, c clock.Clock, log *slog.Logger) *Service {
-	return &Service{db: d, clock: c, log: log}
+	s := &Service{db: d, clock: c, log: log}
+	s.Surround(Surroundings{})
+	return s
 }
 
 // Meta is what networks, subnets and ports have in common.
@@ -38,15 +43,20 @@ type Meta struct {
 type Network struct {
 	Meta
 	AdminUp      bool
-	Shared       bool // every project may have ports on it
+	Shared       bool // the viewer may have ports on it although it is another project's
 	External     bool // routers may have their gateways on it, and floating IPs come from it
+	Default      bool // the external network that is meant where none is named
 	PortSecurity bool // whether new ports are guarded against spoofing, and have security groups
 	MTU          int  // bytes
 	Kind         Kind
 	Physical     string   // the wire that it is, or that its VLAN is on; empty: none
 	Segment      int      // the VLAN's or the tunnel's number; 0: none
 	QoS          string   // id of the policy of its ports; empty: none
+	DNSDomain    string   // of its ports' names, with a dot at the end; empty: none
+	Zones        []string // availability zones that were hinted at
 	Subnets      []string // ids, oldest first
+	// Scope4 and Scope6 are the address scopes of its subnets; empty: none.
+	Scope4, Scope6 string
 }
 
 // Kind says how a network is carried.
@@ -71,7 +81,14 @@ type Subnet struct {
 	Routes  []Route // what DHCP tells beside the gateway
 	// RAMode and AddressMode are how machines get IPv6 addresses (ipv6_ra_mode, ipv6_address_mode).
 	RAMode, AddressMode AddressMode
-	SubnetPool          string // id of the pool that the CIDR is from; empty: none
+	SubnetPool          string   // id of the pool that the CIDR is from; empty: none
+	ServiceTypes        []string // device owners whose ports get addresses of it; none: all
+}
+
+// Auto reports whether machines make their addresses themselves, of the prefix and their MAC (RFC 4862, EUI-64).
+func (s *Subnet) Auto() bool {
+	own := func(m AddressMode) bool { return m == SLAAC || m == DHCPv6Stateless }
+	return own(s.AddressMode) || own(s.RAMode)
 }
 
 // Route says by which neighbour a destination is reached.
@@ -122,9 +139,11 @@ type Port struct {
 	Groups       []string      // ids of its security groups
 	AllowedPairs []AddressPair // what it may send from beside its own
 	DHCPOptions  []DHCPOption
-	QoS          string // id of its policy; empty: the network's
-	Edge         Edge   // where it is plugged in while it is bound
-	Up           bool   // OVN carries it: its flows are there
+	QoS          string         // id of its policy; empty: the network's
+	NetworkQoS   string         // id of the network's policy; empty: none
+	Profile      map[string]any // binding:profile, as an admin gave it
+	Edge         Edge           // where it is plugged in while it is bound
+	Up           bool           // OVN carries it: its flows are there
 }
 
 // AddressPair is a source that a port may use beside its own addresses.
@@ -179,9 +198,14 @@ func (p *Port) VNIC() string {
 	return p.AskedVNIC
 }
 
-// Status is ACTIVE while the port is bound and meant to be up, else DOWN.
+// Status is ACTIVE while packets pass, as far as anybody knows: OVN carries the port, or it is bound where nobody could
+// tell. The port that holds a floating IP has none.
 func (p *Port) Status() string {
-	if p.Host != "" && p.AdminUp {
+	unwatched := p.Host != "" && p.Edge.Kind == NoEdge
+	switch {
+	case p.DeviceOwner == floatingIPOwner:
+		return "N/A"
+	case p.AdminUp && (p.Up || unwatched):
 		return "ACTIVE"
 	}
 	return "DOWN"
@@ -199,7 +223,15 @@ func (p *Port) Hostname(address netip.Addr) string {
 // OfServer reports whether a server uses the port. Tenants cannot claim that themselves.
 func (p *Port) OfServer() bool { return strings.HasPrefix(p.DeviceOwner, serverOwner) }
 
-const serverOwner = "compute:"
+// OfCloud reports whether a part of the network itself uses the port: a router, a floating IP.
+func (p *Port) OfCloud() bool { return strings.HasPrefix(p.DeviceOwner, cloudOwner) }
+
+const (
+	serverOwner     = "compute:"
+	cloudOwner      = "network:"
+	dhcpOwner       = cloudOwner + "dhcp"
+	floatingIPOwner = cloudOwner + "floatingip"
+)
 
 // Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.
 type Viewer struct {
@@ -209,31 +241,3 @@ type Viewer struct {
 
 // Everything is the view of the cloud's own parts.
 var Everything = Viewer{All: true}
-
-// Reason tells refusals apart that have the same fault.Kind. It is the cause of the fault, for errors.As; the wire has
-// a name for each.
-type Reason string
-
-func (r Reason) Error() string { return string(r) }
-
-// The reasons.
-const (
-	NoSuchNetwork       Reason = "no such network"
-	NoSuchSubnet        Reason = "no such subnet"
-	NoSuchPort          Reason = "no such port"
-	NoSuchGroup         Reason = "no such security group"
-	NetworkInUse        Reason = "network in use"
-	SubnetInUse         Reason = "subnet in use"
-	PortInUse           Reason = "port in use"
-	PortBound           Reason = "port bound"
-	MACInUse            Reason = "MAC in use"
-	AddressInUse        Reason = "address in use"
-	AddressNotOnSubnet  Reason = "address not on the subnet"
-	AddressNotOnNetwork Reason = "address not on the network"
-	OutOfAddresses      Reason = "out of addresses"
-	OverQuota           Reason = "over quota"
-)
-
-func refuse(kind fault.Kind, why Reason, format string, args ...any) error {
-	return fault.Wrap(why, kind, format, args...)
-}

@@ -91,7 +91,7 @@ func (w *world) again(p *network.Port) *network.Port {
 }
 
 func (w *world) bind(p *network.Port, host, mac string) error {
-	return w.tx(func(tx *db.Tx) error { return w.Bind(w.t.Context(), tx, p.ID, host, mac) })
+	return w.tx(func(tx *db.Tx) error { return w.Bind(w.t.Context(), tx, p.ID, network.Place{Host: host, MAC: mac}) })
 }
 
 // refused demands a refusal for that reason.
@@ -114,7 +114,7 @@ func TestBootstrapIsIdempotentAndFollowsTheConfiguration(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		networks, err := w.Networks(ctx, w.db, network.Viewer{Project: "anybody"})
+		networks, err := w.Networks(ctx, w.db, network.Viewer{Project: "anybody"}, network.NetworkFilter{})
 		w.must(err)
 		if len(networks) != 1 || networks[0].Revision != 0 || !networks[0].Shared || networks[0].MTU != 1450 || len(networks[0].Subnets) != 1 {
 			w.t.Fatalf("got %+v", networks)
@@ -413,7 +413,7 @@ func TestLeases(t *testing.T) {
 		change(network.PortChange{AdminUp: &up})
 		toggle := func(up bool) {
 			w.must(w.tx(func(tx *db.Tx) error {
-				_, err := w.ChangeNetwork(ctx, tx, w.net.ID, network.NetworkChange{AdminUp: &up})
+				_, err := w.ChangeNetwork(ctx, tx, network.Everything, w.net.ID, network.NetworkChange{AdminUp: &up})
 				return err
 			}))
 		}
@@ -476,7 +476,7 @@ func TestVisibility(t *testing.T) {
 			}
 		}
 		// A network that is not shared is its owner's alone.
-		_, err = w.db.ExecContext(ctx, `UPDATE network SET shared = FALSE`)
+		_, err = w.db.ExecContext(ctx, `DELETE FROM network_rbac`)
 		w.must(err)
 		_, err = w.Network(ctx, w.db, demo, w.net.ID)
 		w.refused(err, fault.NotFound, network.NoSuchNetwork)
@@ -484,9 +484,9 @@ func TestVisibility(t *testing.T) {
 		w.refused(err, fault.NotFound, network.NoSuchSubnet)
 		_, err = w.try(network.NewPort{})
 		w.refused(err, fault.NotFound, network.NoSuchNetwork)
-		subnets, err := w.Subnets(ctx, w.db, demo)
+		subnets, err := w.Subnets(ctx, w.db, demo, network.SubnetFilter{})
 		w.must(err)
-		networks, err := w.Networks(ctx, w.db, demo)
+		networks, err := w.Networks(ctx, w.db, demo, network.NetworkFilter{})
 		w.must(err)
 		if len(subnets)+len(networks) != 0 {
 			w.t.Errorf("it is seen: %v %v", networks, subnets)
@@ -501,7 +501,7 @@ func TestQuota(t *testing.T) {
 		limit := func(l network.Limits) error {
 			return w.tx(func(tx *db.Tx) error { return w.SetLimits(ctx, tx, "demo", l) })
 		}
-		w.must(limit(network.Limits{"port": 1, "network": 0}))
+		w.must(limit(network.Limits{"port": 1, "network": network.DefaultLimits()["network"]}))
 		w.port(network.NewPort{})
 		_, err := w.try(network.NewPort{})
 		w.refused(err, fault.Quota, network.OverQuota)

@@ -52,16 +52,21 @@ func (s *Service) NetworkData(ctx context.Context, q db.Querier, device string) 
 	return map[string]any{"links": links, "networks": networks, "services": services}, nil
 }
 
-// routes has the default route only: there are no host routes yet.
+// routes are the default one and those that the subnet tells of.
 func routes(subnet *Subnet) []any {
-	if !subnet.Gateway.IsValid() {
-		return []any{}
+	told := subnet.Routes
+	if subnet.Gateway.IsValid() {
+		all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		if subnet.Version() == 4 {
+			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		}
+		told = append([]Route{{all, subnet.Gateway}}, told...)
 	}
-	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	if subnet.Version() == 4 {
-		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	list := []any{}
+	for _, r := range told {
+		list = append(list, map[string]any{"network": r.Destination.Addr().String(), "netmask": mask(r.Destination), "gateway": r.NextHop.String()})
 	}
-	return []any{map[string]any{"network": all.Addr().String(), "netmask": mask(all), "gateway": subnet.Gateway.String()}}
+	return list
 }
 
 // mask writes a prefix's length as the schema wants it: 255.255.255.0, ffff:ffff::.
@@ -94,7 +99,11 @@ func (s *Service) ServerAddresses(ctx context.Context, q db.Querier, devices ...
 	if err != nil || len(ports) == 0 {
 		return nil, err
 	}
-	networks, err := s.Networks(ctx, q, Everything)
+	ids := []string{}
+	for _, p := range ports {
+		ids = append(ids, p.Network)
+	}
+	networks, err := s.Networks(ctx, q, Everything, NetworkFilter{IDs: ids})
 	if err != nil {
 		return nil, err
 	}

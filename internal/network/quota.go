@@ -14,11 +14,11 @@ const Unlimited = -1
 // Limits are how many of each resource a project may have.
 type Limits map[string]int
 
-// DefaultLimits of a project. What cannot be made yet has the limit 0, so that clients do not offer it.
+// DefaultLimits of a project are Neutron's own.
 func DefaultLimits() Limits {
 	return Limits{
-		"network": 0, "subnet": 0, "subnetpool": 0, "port": 500, "router": 0, "floatingip": 0, "rbac_policy": 0,
-		"security_group": 0, "security_group_rule": 0, "trunk": 0,
+		"network": 100, "subnet": 100, "subnetpool": Unlimited, "port": 500, "router": 10, "floatingip": 50, "rbac_policy": 10,
+		"security_group": 10, "security_group_rule": 100, "trunk": Unlimited,
 	}
 }
 
@@ -93,18 +93,24 @@ func (s *Service) Usage(ctx context.Context, q db.Querier, project string) (Limi
 	return used, nil
 }
 
-// count is 0 for resources that cannot be made yet.
+// count is 0 for resources that nobody counts.
 func (s *Service) count(ctx context.Context, q db.Querier, project, resource string) (n int, err error) {
-	table, exists := map[string]Table{"network": NetworkTable, "subnet": SubnetTable, "port": PortTable}[resource]
-	if !exists {
+	if count := s.around.Counts[resource]; count != nil {
+		return count(ctx, q, project)
+	}
+	table, ours := map[string]Table{
+		"network": NetworkTable, "subnet": SubnetTable, "port": PortTable, "subnetpool": SubnetPoolTable, "rbac_policy": RBACTable,
+	}[resource]
+	if !ours {
 		return 0, nil
 	}
 	err = q.QueryRowContext(ctx, `SELECT count(*) FROM `+string(table)+` WHERE project = $1`, project).Scan(&n)
 	return n, err
 }
 
-// withinQuota fails when the project has as many as it may. The transaction is serializable, so the count holds.
-func (s *Service) withinQuota(ctx context.Context, tx *db.Tx, project, resource string) error {
+// WithinQuota fails with Quota when the project has as many of the resource as it may. The transaction is serializable, so
+// the count holds.
+func (s *Service) WithinQuota(ctx context.Context, tx *db.Tx, project, resource string) error {
 	limits, err := s.Limits(ctx, tx, project)
 	if err != nil || limits[resource] == Unlimited {
 		return err

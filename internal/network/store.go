@@ -11,6 +11,20 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/reconcile"
+)
+
+// Table is where a kind of thing is kept.
+type Table string
+
+// The tables.
+const (
+	NetworkTable      Table = "network"
+	SubnetTable       Table = "network_subnet"
+	PortTable         Table = "network_port"
+	SubnetPoolTable   Table = "network_subnetpool"
+	AddressScopeTable Table = "network_address_scope"
+	RBACTable         Table = "network_rbac"
 )
 
 const metaColumns = `id, project, name, description, tags, revision, created_at, updated_at`
@@ -21,137 +35,40 @@ func (m *Meta) columns() []any {
 
 // written are the values of metaColumns.
 func (m *Meta) written() []any {
-	if m.Tags == nil {
-		m.Tags = []string{}
-	}
-	return []any{m.ID, m.Project, m.Name, m.Description, db.JSON(m.Tags), m.Revision, m.Created, m.Updated}
+	return []any{m.ID, m.Project, m.Name, m.Description, db.JSON(orEmpty(m.Tags)), m.Revision, m.Created, m.Updated}
 }
 
-const networkColumns = metaColumns + `, admin_up, shared, mtu, kind, physical`
-
-func scanNetwork(row db.Scanner) (*Network, error) {
-	var n Network
-	err := row.Scan(append(n.columns(), &n.AdminUp, &n.Shared, &n.MTU, &n.Kind, &n.Physical)...)
-	return &n, err
+// touch raises the revision.
+func (s *Service) touch(m *Meta) {
+	m.Revision++
+	m.Updated = s.clock.Now()
 }
 
-// Networks that the viewer sees, oldest first.
-func (s *Service) Networks(ctx context.Context, q db.Querier, v Viewer) ([]*Network, error) {
-	var where db.Where
-	if !v.All {
-		where.And(`shared OR project = ?`, v.Project)
+// orEmpty is a list that JSON writes as one, also when it is nil.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
 	}
-	return s.networks(ctx, q, where)
+	return list
 }
 
-// Network finds a network that the viewer sees.
-func (s *Service) Network(ctx context.Context, q db.Querier, v Viewer, id string) (*Network, error) {
-	var where db.Where
-	where.And(`id = ?`, id)
-	found, err := s.networks(ctx, q, where)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 || !v.sees(found[0]) {
-		return nil, refuse(fault.NotFound, NoSuchNetwork, "Network %s could not be found.", id)
-	}
-	return found[0], nil
+func insert(ctx context.Context, tx *db.Tx, table Table, columns string, values []any) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO `+string(table)+` (`+columns+`) VALUES (`+placeholders(len(values))+`)`, values...)
+	return err
 }
 
-func (v Viewer) sees(n *Network) bool { return v.All || n.Shared || n.Project == v.Project }
-
-func (s *Service) networks(ctx context.Context, q db.Querier, where db.Where) ([]*Network, error) {
-	found, err := db.List(ctx, q, scanNetwork, `SELECT `+networkColumns+` FROM network`+where.String()+` ORDER BY created_at, id`, where.Args...)
-	if err != nil {
-		return nil, err
-	}
-	byID := map[string]*Network{}
-	for _, n := range found {
-		byID[n.ID] = n
-	}
-	type pair struct{ network, subnet string }
-	pairs, err := db.List(ctx, q, func(row db.Scanner) (p pair, err error) {
-		return p, row.Scan(&p.network, &p.subnet)
-	}, `SELECT network, id FROM network_subnet WHERE network IN (SELECT id FROM network`+where.String()+`) ORDER BY created_at, id`, where.Args...)
-	for _, p := range pairs {
-		if n := byID[p.network]; n != nil { // outside a transaction a network may come in between the two queries
-			n.Subnets = append(n.Subnets, p.subnet)
-		}
-	}
-	return found, err
+// update writes a row anew; the first column is its id.
+func update(ctx context.Context, tx *db.Tx, table Table, columns string, values []any) error {
+	_, err := tx.ExecContext(ctx, `UPDATE `+string(table)+` SET (`+columns+`) = (`+placeholders(len(values))+`) WHERE id = $1`, values...)
+	return err
 }
 
-const subnetColumns = metaColumns + `, network, cidr, gateway, dhcp, dns, pools`
-
-func scanSubnet(row db.Scanner) (*Subnet, error) {
-	var s Subnet
-	err := row.Scan(append(s.columns(), &s.Network, text{&s.CIDR}, text{&s.Gateway}, &s.DHCP, db.JSON(&s.DNS), db.JSON(&s.Pools))...)
-	return &s, err
-}
-
-// Subnets on the networks that the viewer sees, oldest first.
-func (s *Service) Subnets(ctx context.Context, q db.Querier, v Viewer) ([]*Subnet, error) {
-	var where db.Where
-	if !v.All {
-		where.And(`network IN (SELECT id FROM network WHERE shared OR project = ?)`, v.Project)
+func placeholders(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("$%d", i+1)
 	}
-	return s.subnets(ctx, q, where)
-}
-
-// Subnet finds a subnet on a network that the viewer sees.
-func (s *Service) Subnet(ctx context.Context, q db.Querier, v Viewer, id string) (*Subnet, error) {
-	var where db.Where
-	where.And(`id = ?`, id)
-	found, err := s.subnets(ctx, q, where)
-	if err != nil {
-		return nil, err
-	}
-	missing := refuse(fault.NotFound, NoSuchSubnet, "Subnet %s could not be found.", id)
-	if len(found) == 0 {
-		return nil, missing
-	}
-	if _, err := s.Network(ctx, q, v, found[0].Network); fault.Is(err, fault.NotFound) {
-		return nil, missing
-	} else if err != nil {
-		return nil, err
-	}
-	return found[0], nil
-}
-
-func (s *Service) subnetsOf(ctx context.Context, q db.Querier, network string) ([]*Subnet, error) {
-	var where db.Where
-	where.And(`network = ?`, network)
-	return s.subnets(ctx, q, where)
-}
-
-func (s *Service) subnets(ctx context.Context, q db.Querier, where db.Where) ([]*Subnet, error) {
-	return db.List(ctx, q, scanSubnet, `SELECT `+subnetColumns+` FROM network_subnet`+where.String()+` ORDER BY created_at, id`, where.Args...)
-}
-
-const portColumns = metaColumns + `, network, mac, admin_up, device, device_owner, host, vnic, dns_name`
-
-func scanPort(row db.Scanner) (*Port, error) {
-	var p Port
-	err := row.Scan(append(p.columns(), &p.Network, &p.MAC, &p.AdminUp, &p.DeviceID, &p.DeviceOwner, &p.Host, &p.AskedVNIC, &p.DNSName)...)
-	return &p, err
-}
-
-// PortFilter narrows a list of ports; an empty field does not.
-type PortFilter struct{ IDs, Networks, Projects, Devices, Owners, MACs []string }
-
-// Ports that the viewer sees, which are its own, oldest first.
-func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilter) ([]*Port, error) {
-	var where db.Where
-	if !v.All {
-		where.And(`project = ?`, v.Project)
-	}
-	in(&where, `id`, f.IDs)
-	in(&where, `network`, f.Networks)
-	in(&where, `project`, f.Projects)
-	in(&where, `device`, f.Devices)
-	in(&where, `device_owner`, f.Owners)
-	in(&where, `mac`, f.MACs)
-	return s.ports(ctx, q, where)
+	return strings.Join(list, ", ")
 }
 
 // in adds that the column has one of the values, if there are any.
@@ -166,98 +83,17 @@ func in(where *db.Where, column string, values []string) {
 	where.And(column+` IN (?`+strings.Repeat(`, ?`, len(values)-1)+`)`, args...)
 }
 
-// Port finds a port that the viewer sees.
-func (s *Service) Port(ctx context.Context, q db.Querier, v Viewer, id string) (*Port, error) {
-	found, err := s.Ports(ctx, q, v, PortFilter{IDs: []string{id}})
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, refuse(fault.NotFound, NoSuchPort, "Port %s could not be found.", id)
-	}
-	return found[0], nil
-}
-
-// PortsOf are the ports of a server, oldest first.
-func (s *Service) PortsOf(ctx context.Context, q db.Querier, device string) ([]*Port, error) {
-	return s.serverPorts(ctx, q, []string{device})
-}
-
-func (s *Service) serverPorts(ctx context.Context, q db.Querier, devices []string) ([]*Port, error) {
-	if len(devices) == 0 {
-		return nil, nil
-	}
-	var where db.Where
-	in(&where, `device`, devices)
-	where.And(`substr(device_owner, 1, ?) = ?`, len(serverOwner), serverOwner) // LIKE knows no case on SQLite
-	return s.ports(ctx, q, where)
-}
-
-// PortByMAC is the port bound to the NIC with that MAC; nil when there is none.
-func (s *Service) PortByMAC(ctx context.Context, q db.Querier, mac string) (*Port, error) {
-	var where db.Where
-	where.And(`mac = ?`, strings.ToLower(mac))
-	where.And(`host <> ''`)
-	found, err := s.ports(ctx, q, where)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return found[0], nil
-}
-
-func (s *Service) ports(ctx context.Context, q db.Querier, where db.Where) ([]*Port, error) {
-	found, err := db.List(ctx, q, scanPort, `SELECT `+portColumns+` FROM network_port`+where.String()+` ORDER BY created_at, id`, where.Args...)
-	if err != nil {
-		return nil, err
-	}
-	byID := map[string]*Port{}
-	for _, p := range found {
-		byID[p.ID] = p
-	}
-	rows, err := q.QueryContext(ctx, `SELECT port, subnet, address FROM network_address WHERE port IN
-		(SELECT id FROM network_port`+where.String()+`) ORDER BY place`, where.Args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells what matters
-	for rows.Next() {
-		var port string
-		var ip FixedIP
-		if err := rows.Scan(&port, &ip.Subnet, text{&ip.Addr}); err != nil {
-			return nil, err
-		}
-		if p := byID[port]; p != nil { // likewise
-			p.FixedIPs = append(p.FixedIPs, ip)
-		}
-	}
-	return found, rows.Err()
-}
-
-func (s *Service) savePort(ctx context.Context, tx *db.Tx, p *Port) error {
-	p.Revision++
-	p.Updated = s.clock.Now()
-	_, err := tx.ExecContext(ctx, `UPDATE network_port SET project = $2, name = $3, description = $4, tags = $5, revision = $6,
-		created_at = $7, updated_at = $8, network = $9, mac = $10, admin_up = $11, device = $12, device_owner = $13, host = $14,
-		vnic = $15, dns_name = $16 WHERE id = $1`, append(p.written(), p.rest()...)...)
-	if db.IsDuplicate(err) {
-		return macInUse(p)
-	}
-	if err != nil {
-		return err
-	}
-	return s.tell(func(w PortWatcher) error { return w.PortChanged(ctx, tx, p) })
-}
-
-// rest are the values of portColumns after the common ones.
-func (p *Port) rest() []any {
-	return []any{p.Network, p.MAC, p.AdminUp, p.DeviceID, p.DeviceOwner, p.Host, p.AskedVNIC, p.DNSName}
-}
-
-func macInUse(p *Port) error {
-	return refuse(fault.Conflict, MACInUse, "Unable to complete operation for network %s. The mac address %s is in use.", p.Network, p.MAC)
-}
-
 func missing(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// exists reports whether the query finds a row.
+func exists(ctx context.Context, q db.Querier, query string, args ...any) (bool, error) {
+	var one int
+	err := q.QueryRowContext(ctx, query, args...).Scan(&one)
+	if missing(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // text is a column that holds an address or a prefix; empty: the zero one.
 type text struct {
@@ -281,3 +117,112 @@ func (t text) Scan(src any) error {
 	}
 	return fmt.Errorf("a column of addresses holds %T", src)
 }
+
+func markNetwork(ctx context.Context, tx *db.Tx, id string) error {
+	return reconcile.Mark(ctx, tx, reconcile.Networks, "network/"+id)
+}
+
+func markPort(ctx context.Context, tx *db.Tx, id string) error {
+	return reconcile.Mark(ctx, tx, reconcile.Networks, "port/"+id)
+}
+
+const networkColumns = metaColumns + `, admin_up, external, is_default, port_security, mtu, kind, physical, segment, qos, dns_domain, zones`
+
+func scanNetwork(row db.Scanner) (*Network, error) {
+	var n Network
+	err := row.Scan(append(n.columns(), &n.AdminUp, &n.External, &n.Default, &n.PortSecurity, &n.MTU, &n.Kind, &n.Physical, &n.Segment, &n.QoS, &n.DNSDomain, db.JSON(&n.Zones))...)
+	return &n, err
+}
+
+// row are the values of networkColumns.
+func (n *Network) row() []any {
+	return append(n.written(), n.AdminUp, n.External, n.Default, n.PortSecurity, n.MTU, n.Kind, n.Physical, n.Segment, n.QoS, n.DNSDomain, db.JSON(orEmpty(n.Zones)))
+}
+
+func (s *Service) saveNetwork(ctx context.Context, tx *db.Tx, n *Network) error {
+	s.touch(&n.Meta)
+	if err := update(ctx, tx, NetworkTable, networkColumns, n.row()); err != nil {
+		return err
+	}
+	return markNetwork(ctx, tx, n.ID)
+}
+
+// NetworkFilter narrows a list of networks; an empty field does not.
+type NetworkFilter struct{ IDs, Projects, Names []string }
+
+// Networks that the viewer sees: its own, and those that others share with it or let it reach as external ones. The
+// oldest comes first.
+func (s *Service) Networks(ctx context.Context, q db.Querier, v Viewer, f NetworkFilter) ([]*Network, error) {
+	var where db.Where
+	if !v.All {
+		where.And(`project = ? OR `+sharedWith(`id`, SharedNetwork), v.Project, v.Project)
+	}
+	in(&where, `id`, f.IDs)
+	in(&where, `project`, f.Projects)
+	in(&where, `name`, f.Names)
+	return s.networks(ctx, q, v.Project, where)
+}
+
+// Network finds a network that the viewer sees.
+func (s *Service) Network(ctx context.Context, q db.Querier, v Viewer, id string) (*Network, error) {
+	found, err := s.Networks(ctx, q, v, NetworkFilter{IDs: []string{id}})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, refuse(fault.NotFound, NoSuchNetwork, "Network %s could not be found.", id)
+	}
+	return found[0], nil
+}
+
+// networks are read as the project sees them.
+func (s *Service) networks(ctx context.Context, q db.Querier, project string, where db.Where) ([]*Network, error) {
+	found, err := db.List(ctx, q, scanNetwork, `SELECT `+networkColumns+` FROM network`+where.String()+` ORDER BY created_at, id`, where.Args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	byID := map[string]*Network{}
+	for _, n := range found {
+		byID[n.ID] = n
+	}
+	// Outside a transaction a network may come in between the queries: it is left for the next time.
+	of := ` IN (SELECT id FROM network` + where.String() + `)`
+	type part struct {
+		network, subnet, scope string
+		version                int
+	}
+	parts, err := db.List(ctx, q, func(row db.Scanner) (p part, err error) {
+		return p, row.Scan(&p.network, &p.subnet, &p.scope, &p.version)
+	}, `SELECT s.network, s.id, COALESCE(a.id, ''), COALESCE(a.version, 0) FROM network_subnet s
+		LEFT JOIN network_subnetpool p ON p.id = s.subnetpool LEFT JOIN network_address_scope a ON a.id = p.address_scope
+		WHERE s.network`+of+` ORDER BY s.created_at, s.id`, where.Args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		n := byID[p.network]
+		if n == nil {
+			continue
+		}
+		n.Subnets = append(n.Subnets, p.subnet)
+		switch p.version {
+		case 4:
+			n.Scope4 = p.scope
+		case 6:
+			n.Scope6 = p.scope
+		}
+	}
+	var shares db.Where
+	shares.Args = where.Args
+	shares.And(`kind = 'network' AND action = 'access_as_shared' AND object` + of)
+	shares.And(`target IN ('*', ?)`, project)
+	ids, err := db.List(ctx, q, scanID, `SELECT object FROM network_rbac`+shares.String(), shares.Args...)
+	for _, id := range ids {
+		if n := byID[id]; n != nil {
+			n.Shared = true
+		}
+	}
+	return found, err
+}
+
+func scanID(row db.Scanner) (id string, err error) { return id, row.Scan(&id) }

@@ -11,9 +11,6 @@ import (
 	"github.com/ingotcloud/ingot/internal/network"
 )
 
-// Zone is the one availability zone.
-const Zone = "nova"
-
 // NewRouter says what router is wanted. Only Project is required.
 type NewRouter struct {
 	Project, Name, Description string
@@ -33,11 +30,11 @@ func (s *Service) Create(ctx context.Context, tx *db.Tx, v network.Viewer, spec 
 		return nil, err
 	}
 	for _, zone := range spec.Zones {
-		if zone != Zone {
-			return nil, refuse(fault.NotFound, NoSuchZone, "AvailabilityZone %s could not be found.", zone)
+		if zone != network.Zone {
+			return nil, refuse(fault.NotFound, network.NoSuchZone, "AvailabilityZone %s could not be found.", zone)
 		}
 	}
-	if err := s.within(ctx, tx, spec.Project, RouterResource); err != nil {
+	if err := s.networks.WithinQuota(ctx, tx, spec.Project, routerResource); err != nil {
 		return nil, err
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO router (`+routerColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,

@@ -37,7 +37,7 @@ func (s *Service) CreateFloatingIP(ctx context.Context, tx *db.Tx, v network.Vie
 	if n == nil {
 		return nil, bad("floatingip", "Network %s is not a valid external network", spec.Network)
 	}
-	subnets, err := s.networks.SubnetsByID(ctx, tx, n.Subnets)
+	subnets, err := s.subnets(ctx, tx, n.Subnets)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *Service) CreateFloatingIP(ctx context.Context, tx *db.Tx, v network.Vie
 	case spec.Subnet != "" && !four(spec.Subnet):
 		return nil, bad("floatingip", "Subnet %s is not an IPv4 subnet of network %s", spec.Subnet, n.ID)
 	}
-	if err := s.within(ctx, tx, spec.Project, FloatingIPResource); err != nil {
+	if err := s.networks.WithinQuota(ctx, tx, spec.Project, floatingIPResource); err != nil {
 		return nil, err
 	}
 	f := &FloatingIP{Network: n.ID, QoS: spec.QoS, DNSName: spec.DNSName, DNSDomain: spec.DNSDomain}
@@ -81,7 +81,7 @@ func (s *Service) takeAddress(ctx context.Context, tx *db.Tx, n *network.Network
 	} else if hop.IsValid() || spec.Addr.Is6() {
 		return bad("floatingip", "%s is the network's gateway, or not an IPv4 address", spec.Addr)
 	}
-	p, err := s.networks.CreatePort(ctx, tx, network.NewPort{Network: n.ID, FixedIPs: wanted, DeviceID: f.ID, DeviceOwner: FloatingIPOwner, Own: true})
+	p, err := s.networks.CreatePort(ctx, tx, network.NewPort{Network: n.ID, FixedIPs: wanted, DeviceID: f.ID, DeviceOwner: FloatingIPOwner})
 	if err != nil {
 		return err
 	}
@@ -129,10 +129,7 @@ func (s *Service) checkFloatingIP(ctx context.Context, q db.Querier, f *Floating
 	if (f.DNSName == "") != (f.DNSDomain == "") {
 		return bad("floatingip", "dns_name and dns_domain go together")
 	}
-	if f.QoS == "" {
-		return nil
-	}
-	return s.policies.Check(ctx, q, f.Project, f.QoS)
+	return s.networks.CheckPolicy(ctx, q, f.Project, f.QoS)
 }
 
 // DeleteFloatingIP gives the address back. It fails with Conflict while the floating IP has forwardings.
@@ -147,7 +144,7 @@ func (s *Service) DeleteFloatingIP(ctx context.Context, tx *db.Tx, id string) er
 	if _, err := tx.ExecContext(ctx, `DELETE FROM floatingip WHERE id = $1`, id); err != nil {
 		return err
 	}
-	if err := s.networks.DeleteOwnPort(ctx, tx, f.Port); err != nil {
+	if err := s.networks.DeletePort(ctx, tx, f.Port); err != nil {
 		return err
 	}
 	return markFloatingIP(ctx, tx, id)
@@ -174,6 +171,9 @@ func (s *Service) aim(ctx context.Context, tx *db.Tx, v network.Viewer, f *Float
 	p, err := s.networks.Port(ctx, tx, v, to.Port)
 	if err != nil {
 		return err
+	}
+	if !v.All && p.Project != f.Project {
+		return bad("floatingip", "Cannot process floating IP association with Port %s, since that port is owned by a different tenant", p.ID)
 	}
 	ip, err := inside(p, to.Addr)
 	if err != nil {
@@ -235,7 +235,7 @@ func (f *FloatingIP) associated(port string, addr netip.Addr) error {
 // between finds the router that joins a port's subnet with an external network: first the one that is the subnet's
 // gateway.
 func (s *Service) between(ctx context.Context, q db.Querier, p *network.Port, subnet, external string) (string, error) {
-	subnets, err := s.networks.SubnetsByID(ctx, q, []string{subnet})
+	subnets, err := s.subnets(ctx, q, []string{subnet})
 	if err != nil {
 		return "", err
 	}
@@ -267,6 +267,27 @@ func (s *Service) between(ctx context.Context, q db.Querier, p *network.Port, su
 	return "", refuse(fault.NotFound, NotReachable, "External network %s is not reachable from subnet %s.  Therefore, cannot associate Port %s with a Floating IP.", external, subnet, p.ID)
 }
 
+// FixedPorts are the ports that floating IPs lead to, by id.
+func (s *Service) FixedPorts(ctx context.Context, q db.Querier, of []*FloatingIP) (map[string]*network.Port, error) {
+	var ids []string
+	for _, f := range of {
+		if f.FixedPort != "" {
+			ids = append(ids, f.FixedPort)
+		}
+	}
+	byID := map[string]*network.Port{}
+	for some := range slices.Chunk(ids, inOne) {
+		found, err := s.networks.Ports(ctx, q, network.Everything, network.PortFilter{IDs: some})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			byID[p.ID] = p
+		}
+	}
+	return byID, nil
+}
+
 // Pool is an IPv4 subnet that floating IPs come from.
 type Pool struct {
 	Subnet  *network.Subnet
@@ -275,7 +296,7 @@ type Pool struct {
 
 // Pools are the subnets of the external networks that the viewer sees.
 func (s *Service) Pools(ctx context.Context, q db.Querier, v network.Viewer) ([]Pool, error) {
-	networks, err := s.networks.Networks(ctx, q, v)
+	networks, err := s.networks.Networks(ctx, q, v, network.NetworkFilter{})
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +305,7 @@ func (s *Service) Pools(ctx context.Context, q db.Querier, v network.Viewer) ([]
 		if !n.External {
 			continue
 		}
-		subnets, err := s.networks.SubnetsByID(ctx, q, n.Subnets)
+		subnets, err := s.subnets(ctx, q, n.Subnets)
 		if err != nil {
 			return nil, err
 		}

@@ -15,8 +15,8 @@ import (
 // protocols are what OVN's load balancers carry, which is what forwardings become.
 var protocols = []string{"tcp", "udp", "sctp"}
 
-// FindForwarding finds a forwarding of a floating IP.
-func (s *Service) FindForwarding(f *FloatingIP, id string) (*Forwarding, error) {
+// Forwarding finds one of the floating IP's.
+func (f *FloatingIP) Forwarding(id string) (*Forwarding, error) {
 	at := slices.IndexFunc(f.Forwardings, func(f *Forwarding) bool { return f.ID == id })
 	if at < 0 {
 		return nil, refuse(fault.NotFound, NoSuchForwarding, "Port Forwarding %s could not be found.", id)
@@ -58,17 +58,19 @@ func (f *Forwarding) values() []any {
 }
 
 // ChangeForwarding changes a forwarding by edit. It fails as CreateForwarding does.
-func (s *Service) ChangeForwarding(ctx context.Context, tx *db.Tx, v network.Viewer, floatingIP, id string, edit func(*Forwarding)) (*Forwarding, error) {
+func (s *Service) ChangeForwarding(ctx context.Context, tx *db.Tx, v network.Viewer, floatingIP, id string, edit func(*Forwarding) error) (*Forwarding, error) {
 	f, err := s.FloatingIP(ctx, tx, v, floatingIP)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.FindForwarding(f, id)
+	found, err := f.Forwarding(id)
 	if err != nil {
 		return nil, err
 	}
 	changed := *found
-	edit(&changed)
+	if err := edit(&changed); err != nil {
+		return nil, err
+	}
 	if changed.Port != found.Port && changed.Addr == found.Addr {
 		changed.Addr = netip.Addr{} // the old port's
 	}
@@ -89,7 +91,7 @@ func (s *Service) DeleteForwarding(ctx context.Context, tx *db.Tx, v network.Vie
 	if err != nil {
 		return err
 	}
-	if _, err := s.FindForwarding(f, id); err != nil {
+	if _, err := f.Forwarding(id); err != nil {
 		return err
 	}
 	return s.dropForwardings(ctx, tx, f, func(f *Forwarding) bool { return f.ID == id })
@@ -118,6 +120,9 @@ func (s *Service) admit(ctx context.Context, q db.Querier, v network.Viewer, f *
 	p, err := s.networks.Port(ctx, q, v, w.Port)
 	if err != nil {
 		return err
+	}
+	if !v.All && p.Project != f.Project {
+		return bad("port_forwarding", "Port %s is owned by a different tenant", p.ID)
 	}
 	at := slices.IndexFunc(p.FixedIPs, func(ip network.FixedIP) bool {
 		return ip.Addr.Is4() && (!w.Addr.IsValid() || ip.Addr == w.Addr)

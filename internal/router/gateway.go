@@ -40,7 +40,7 @@ func (s *Service) setGateway(ctx context.Context, tx *db.Tx, v network.Viewer, r
 			return err
 		}
 	} else if wish.FixedIPs != nil {
-		p, err := s.networks.ChangePort(ctx, tx, r.Gateway.Port, network.PortChange{FixedIPs: &wish.FixedIPs, Own: true})
+		p, err := s.networks.ChangePort(ctx, tx, r.Gateway.Port, network.PortChange{FixedIPs: &wish.FixedIPs})
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (s *Service) moveGateway(ctx context.Context, tx *db.Tx, r *Router, n *netw
 			return bad("router", "Router already has a port on subnet %s", at.subnet.ID)
 		}
 	}
-	p, err := s.networks.CreatePort(ctx, tx, network.NewPort{Network: n.ID, FixedIPs: ips, DeviceID: r.ID, DeviceOwner: GatewayOwner, Own: true})
+	p, err := s.networks.CreatePort(ctx, tx, network.NewPort{Network: n.ID, FixedIPs: ips, DeviceID: r.ID, DeviceOwner: GatewayOwner})
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Service) clearGateway(ctx context.Context, tx *db.Tx, r *Router) error 
 	if len(served) > 0 {
 		return refuse(fault.Conflict, GatewayInUse, "Gateway cannot be updated for router %s, since a gateway to external network %s is required by one or more floating IPs.", r.ID, r.Gateway.Network)
 	}
-	if err := s.networks.DeleteOwnPort(ctx, tx, r.Gateway.Port); err != nil {
+	if err := s.networks.DeletePort(ctx, tx, r.Gateway.Port); err != nil {
 		return err
 	}
 	r.Gateway = nil
@@ -102,7 +102,7 @@ func (s *Service) external(ctx context.Context, q db.Querier, v network.Viewer, 
 // nextHop gives the one of the addresses that is the gateway of the network's subnets, which nothing of ours may have:
 // it is what leads on from there.
 func (s *Service) nextHop(ctx context.Context, q db.Querier, n *network.Network, ips []network.FixedIP) (netip.Addr, error) {
-	subnets, err := s.networks.SubnetsByID(ctx, q, n.Subnets)
+	subnets, err := s.subnets(ctx, q, n.Subnets)
 	for _, ip := range ips {
 		for _, subnet := range subnets {
 			if ip.Addr.IsValid() && ip.Addr == subnet.Gateway {

@@ -37,7 +37,7 @@ func (s *Service) places(ctx context.Context, q db.Querier, router string) ([]pl
 	for _, p := range ports {
 		ids = append(ids, subnetsOf(p)...)
 	}
-	subnets, err := s.networks.SubnetsByID(ctx, q, ids)
+	subnets, err := s.subnets(ctx, q, ids)
 	var places []place
 	for _, p := range ports {
 		for _, ip := range p.FixedIPs {
@@ -96,10 +96,10 @@ func (s *Service) AddSubnet(ctx context.Context, tx *db.Tx, v network.Viewer, ro
 func (s *Service) plug(ctx context.Context, tx *db.Tx, r *Router, places []place, ip network.FixedIP, on string) (*network.Port, error) {
 	if at := slices.IndexFunc(places, func(at place) bool { return at.port.Network == on && at.addr.Is6() && !at.gateway() }); at >= 0 && ip.Addr.Is6() {
 		ips := append(slices.Clone(places[at].port.FixedIPs), ip)
-		return s.networks.ChangePort(ctx, tx, places[at].port.ID, network.PortChange{FixedIPs: &ips, Own: true})
+		return s.networks.ChangePort(ctx, tx, places[at].port.ID, network.PortChange{FixedIPs: &ips})
 	}
 	return s.networks.CreatePort(ctx, tx, network.NewPort{
-		Network: on, Project: r.Project, FixedIPs: []network.FixedIP{ip}, DeviceID: r.ID, DeviceOwner: InterfaceOwner, Own: true,
+		Network: on, Project: r.Project, FixedIPs: []network.FixedIP{ip}, DeviceID: r.ID, DeviceOwner: InterfaceOwner,
 	})
 }
 
@@ -114,12 +114,14 @@ func (s *Service) AddPort(ctx context.Context, tx *db.Tx, v network.Viewer, rout
 		return nil, err
 	}
 	switch {
-	case p.DeviceID != "" || p.Host != "" || p.Owned():
+	case !v.All && p.Project != r.Project: // on a network of the viewer's, that others have ports on
+		return nil, refuse(fault.NotFound, network.NoSuchPort, "Port %s could not be found.", p.ID)
+	case p.DeviceID != "" || p.Host != "" || network.Reserved(p.DeviceOwner):
 		return nil, refuse(fault.Conflict, network.PortInUse, "Unable to complete operation on port %s for network %s. Port already has an attached device %s.", p.ID, p.Network, p.DeviceID)
 	case len(p.FixedIPs) == 0:
 		return nil, bad("router", "Router port must have at least one fixed IP")
 	}
-	subnets, err := s.networks.SubnetsByID(ctx, tx, subnetsOf(p))
+	subnets, err := s.subnets(ctx, tx, subnetsOf(p))
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +146,10 @@ func (s *Service) AddPort(ctx context.Context, tx *db.Tx, v network.Viewer, rout
 	if four > 1 {
 		return nil, bad("router", "Cannot have multiple IPv4 subnets on router port")
 	}
-	owner := InterfaceOwner
-	if _, err := s.networks.ChangePort(ctx, tx, p.ID, network.PortChange{DeviceID: &r.ID, DeviceOwner: &owner, Own: true}); err != nil {
+	owner, unguarded := InterfaceOwner, false // a router sends from everybody's addresses
+	if _, err := s.networks.ChangePort(ctx, tx, p.ID, network.PortChange{
+		DeviceID: &r.ID, DeviceOwner: &owner, PortSecurity: &unguarded, Groups: &[]string{}, AllowedPairs: &[]network.AddressPair{},
+	}); err != nil {
 		return nil, err
 	}
 	return &Interface{p.Project, p.Network, p.ID, joined}, s.save(ctx, tx, r)
@@ -212,9 +216,9 @@ func (s *Service) Remove(ctx context.Context, tx *db.Tx, v network.Viewer, route
 func (s *Service) unplug(ctx context.Context, tx *db.Tx, p *network.Port, subnets []string) error {
 	left := slices.DeleteFunc(slices.Clone(p.FixedIPs), func(ip network.FixedIP) bool { return slices.Contains(subnets, ip.Subnet) })
 	if len(left) == 0 {
-		return s.networks.DeleteOwnPort(ctx, tx, p.ID)
+		return s.networks.DeletePort(ctx, tx, p.ID)
 	}
-	_, err := s.networks.ChangePort(ctx, tx, p.ID, network.PortChange{FixedIPs: &left, Own: true})
+	_, err := s.networks.ChangePort(ctx, tx, p.ID, network.PortChange{FixedIPs: &left})
 	return err
 }
 

@@ -15,12 +15,11 @@ import (
 type Service struct {
 	clock    clock.Clock
 	networks *network.Service
-	policies Policies
 }
 
 // New makes the service, which from now on follows what happens to ports.
-func New(c clock.Clock, networks *network.Service, policies Policies) *Service {
-	s := &Service{c, networks, policies}
+func New(c clock.Clock, networks *network.Service) *Service {
+	s := &Service{c, networks}
 	networks.Watch(s)
 	return s
 }
@@ -34,8 +33,8 @@ const (
 
 // The resources that projects have limits of.
 const (
-	RouterResource     = "router"
-	FloatingIPResource = "floatingip"
+	routerResource     = "router"
+	floatingIPResource = "floatingip"
 )
 
 // The tables of things that have tags.
@@ -103,9 +102,7 @@ func (r PortRange) Overlaps(other PortRange) bool {
 
 // The reasons for refusals, as package network has them.
 const (
-	BadRequest            network.Reason = "bad request"
 	NoSuchRouter          network.Reason = "no such router"
-	NoSuchZone            network.Reason = "no such availability zone"
 	RouterInUse           network.Reason = "router in use"
 	NoSuchInterface       network.Reason = "no such interface"
 	NoInterfaceOnSubnet   network.Reason = "no interface on the subnet"
@@ -130,7 +127,7 @@ func refuse(kind fault.Kind, why network.Reason, format string, args ...any) err
 
 // bad is a request that cannot be meant, in Neutron's words.
 func bad(resource, format string, args ...any) error {
-	return refuse(fault.Invalid, BadRequest, "Bad "+resource+" request: "+format+".", args...)
+	return refuse(fault.Invalid, network.BadRequest, "Bad "+resource+" request: "+format+".", args...)
 }
 
 func markRouter(ctx context.Context, tx *db.Tx, id string) error {

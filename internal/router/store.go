@@ -83,6 +83,19 @@ func (s *Service) portsOf(ctx context.Context, q db.Querier, owner string, devic
 	return byDevice, nil
 }
 
+// subnets finds subnets by their ids, whoever sees them.
+func (s *Service) subnets(ctx context.Context, q db.Querier, ids []string) (map[string]*network.Subnet, error) {
+	byID := map[string]*network.Subnet{}
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	found, err := s.networks.Subnets(ctx, q, network.Everything, network.SubnetFilter{IDs: ids})
+	for _, subnet := range found {
+		byID[subnet.ID] = subnet
+	}
+	return byID, err
+}
+
 // save writes a changed router, or one whose ports changed, and marks it.
 func (s *Service) save(ctx context.Context, tx *db.Tx, r *Router) error {
 	r.Revision++
@@ -95,23 +108,16 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, r *Router) error {
 	return markRouter(ctx, tx, r.ID)
 }
 
-// Count is how many of a resource a project has.
-func (s *Service) Count(ctx context.Context, q db.Querier, project, resource string) (n int, err error) {
-	table, ours := map[string]network.Table{RouterResource: RouterTable, FloatingIPResource: FloatingIPTable}[resource]
-	if !ours {
-		return 0, nil
-	}
-	err = q.QueryRowContext(ctx, `SELECT count(*) FROM `+string(table)+` WHERE project = $1`, project).Scan(&n)
-	return n, err
+// Counts tell how many routers and floating IPs projects have, for their quotas.
+func (s *Service) Counts() map[string]network.Count {
+	return map[string]network.Count{routerResource: counting(RouterTable), floatingIPResource: counting(FloatingIPTable)}
 }
 
-// within fails when the project has as many as it may. The transaction is serializable, so the count holds.
-func (s *Service) within(ctx context.Context, tx *db.Tx, project, resource string) error {
-	used, err := s.Count(ctx, tx, project, resource)
-	if err != nil {
-		return err
+func counting(table network.Table) network.Count {
+	return func(ctx context.Context, q db.Querier, project string) (n int, err error) {
+		err = q.QueryRowContext(ctx, `SELECT count(*) FROM `+string(table)+` WHERE project = $1`, project).Scan(&n)
+		return n, err
 	}
-	return s.networks.Within(ctx, tx, project, resource, used)
 }
 
 const floatingIPColumns = `id, project, description, network, port, address, fixed_port, fixed_address, router, qos, dns_name, dns_domain, tags, revision, created_at, updated_at`

@@ -12,18 +12,18 @@ import (
 // PortChanged marks what leads to the port, whose rows depend on it, and ends what leads to an address that the port has
 // no more: the next port that has it may be another machine's.
 func (s *Service) PortChanged(ctx context.Context, tx *db.Tx, p *network.Port) error {
-	return s.follow(ctx, tx, p, func(a netip.Addr) bool {
+	return s.follow(ctx, tx, p.ID, func(a netip.Addr) bool {
 		return slices.ContainsFunc(p.FixedIPs, func(ip network.FixedIP) bool { return ip.Addr == a })
 	})
 }
 
 // PortDeleted ends what leads to the port.
-func (s *Service) PortDeleted(ctx context.Context, tx *db.Tx, p *network.Port) error {
-	return s.follow(ctx, tx, p, func(netip.Addr) bool { return false })
+func (s *Service) PortDeleted(ctx context.Context, tx *db.Tx, id string) error {
+	return s.follow(ctx, tx, id, func(netip.Addr) bool { return false })
 }
 
-func (s *Service) follow(ctx context.Context, tx *db.Tx, p *network.Port, has func(netip.Addr) bool) error {
-	associated, err := s.FloatingIPs(ctx, tx, network.Everything, FloatingIPFilter{FixedPorts: []string{p.ID}})
+func (s *Service) follow(ctx context.Context, tx *db.Tx, port string, has func(netip.Addr) bool) error {
+	associated, err := s.FloatingIPs(ctx, tx, network.Everything, FloatingIPFilter{FixedPorts: []string{port}})
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (s *Service) follow(ctx context.Context, tx *db.Tx, p *network.Port, has fu
 			return err
 		}
 	}
-	forwardings, err := s.forwardingsTo(ctx, tx, p.ID)
+	forwardings, err := s.forwardingsTo(ctx, tx, port)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *Service) follow(ctx context.Context, tx *db.Tx, p *network.Port, has fu
 		if err != nil {
 			return err
 		}
-		ends := func(one *Forwarding) bool { return one.Port == p.ID && !has(one.Addr) }
+		ends := func(one *Forwarding) bool { return one.Port == port && !has(one.Addr) }
 		if slices.ContainsFunc(f.Forwardings, ends) {
 			err = s.dropForwardings(ctx, tx, f, ends)
 		} else {

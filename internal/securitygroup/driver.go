@@ -21,7 +21,7 @@ type Shares interface {
 	Unshare(ctx context.Context, tx *db.Tx, kind, id string) error
 }
 
-// Quotas knows how many of a kind of thing a project may have. It asks Count how many it has.
+// Quotas knows how many of a kind of thing a project may have. It asks CountGroups and CountRules how many it has.
 type Quotas interface {
 	// WithinQuota fails with fault.Quota when the project has as many as it may.
 	WithinQuota(ctx context.Context, tx *db.Tx, project, kind string) error

@@ -342,7 +342,8 @@ type most struct{ *world }
 var errFull = errors.New("full")
 
 func (m most) WithinQuota(ctx context.Context, tx *db.Tx, project, kind string) error {
-	used, err := m.Count(ctx, tx, project, kind)
+	count := map[string]func(context.Context, db.Querier, string) (int, error){securitygroup.GroupKind: m.CountGroups, securitygroup.RuleKind: m.CountRules}[kind]
+	used, err := count(ctx, tx, project)
 	if err == nil && used > 1 { // the default group does not ask
 		err = fault.Wrap(errFull, fault.Quota, "full")
 	}

@@ -157,8 +157,6 @@ func mark(ctx context.Context, tx *db.Tx, group string) error {
 	return reconcile.Mark(ctx, tx, reconcile.Networks, "securitygroup/"+group)
 }
 
-var tables = map[string]string{GroupKind: "security_group", RuleKind: "security_group_rule", AddressGroupKind: "address_group"}
-
 // GroupOwner is the project that a group belongs to; NotFound where there is none of that id.
 func (s *Service) GroupOwner(ctx context.Context, q db.Querier, id string) (string, error) {
 	g, err := s.Group(ctx, q, Everything, id)
@@ -177,9 +175,15 @@ func (s *Service) AddressGroupOwner(ctx context.Context, q db.Querier, id string
 	return g.Project, nil
 }
 
-// Count is how many of a kind of thing a project has.
-func (s *Service) Count(ctx context.Context, q db.Querier, project, kind string) (n int, err error) {
-	err = q.QueryRowContext(ctx, `SELECT count(*) FROM `+tables[kind]+` WHERE project = $1`, project).Scan(&n)
+// CountGroups is how many groups a project has.
+func (s *Service) CountGroups(ctx context.Context, q db.Querier, project string) (n int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM security_group WHERE project = $1`, project).Scan(&n)
+	return n, err
+}
+
+// CountRules is how many rules a project has.
+func (s *Service) CountRules(ctx context.Context, q db.Querier, project string) (n int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM security_group_rule WHERE project = $1`, project).Scan(&n)
 	return n, err
 }
 

@@ -31,6 +31,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/qos"
+	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/secret"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
 	"github.com/ingotcloud/ingot/internal/trunk"
@@ -48,6 +49,7 @@ type parts struct {
 	images    *image.Service
 	machines  *machine.Service
 	networks  *network.Service
+	routers   *router.Service
 	groups    *securitygroup.Service
 	policies  *qos.Service
 	trunks    *trunk.Service
@@ -93,7 +95,9 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
 	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
 	p.networks = network.New(p.db, p.clock, log)
+	p.routers = router.New(p.clock, p.networks)
 	p.groups, p.policies, p.trunks = securitygroup.New(p.clock), qos.New(p.clock), trunk.New(p.clock, p.networks)
+	p.joinNetworks()
 	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
 	if err != nil || len(admins) == 0 {
 		return nil, errors.Join(errors.New("the project admin is missing"), err)
@@ -115,7 +119,7 @@ func (p *parts) dialects() []osapi.Dialect {
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
-		neutron.Dialect(neutron.Services{Networks: p.networks, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
+		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
 	}
 }

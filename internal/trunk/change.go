@@ -28,7 +28,7 @@ func (s *Service) Create(ctx context.Context, tx *db.Tx, v network.Viewer, spec 
 	if err := s.Free(ctx, tx, parent.ID); err != nil {
 		return nil, err
 	}
-	if parent.Owned() {
+	if parent.OfCloud() {
 		return nil, refuse(fault.Conflict, NotAParent, "Port %s is currently in use and is not eligible for use as a parent port.", parent.ID)
 	}
 	if err := s.Quotas.WithinQuota(ctx, tx, spec.Project, Kind); err != nil {

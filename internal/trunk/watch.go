@@ -41,7 +41,7 @@ func (s *Service) PortChanged(ctx context.Context, tx *db.Tx, p *network.Port) e
 		return err
 	}
 	t := parents[p.ID]
-	if p.Owned() {
+	if p.OfCloud() {
 		return refuse(fault.Conflict, ParentInUse, "Port %s is currently a parent port for trunk %s.", p.ID, t.ID)
 	}
 	if err := t.carriedBy(p, len(t.Subports) > 0); err != nil {
@@ -66,19 +66,19 @@ func (t *Trunk) carriedBy(parent *network.Port, subports bool) error {
 
 // PortDeleted takes the port out of its trunk. Projects cannot delete such a port (Free), but a server's own port goes
 // with the server, whatever was made of it: then the trunk goes too.
-func (s *Service) PortDeleted(ctx context.Context, tx *db.Tx, p *network.Port) error {
-	parents, err := s.OfParents(ctx, tx, []string{p.ID})
+func (s *Service) PortDeleted(ctx context.Context, tx *db.Tx, port string) error {
+	parents, err := s.OfParents(ctx, tx, []string{port})
 	if err != nil {
 		return err
 	}
-	if t := parents[p.ID]; t != nil {
+	if t := parents[port]; t != nil {
 		return s.drop(ctx, tx, t)
 	}
-	t, _, err := s.Carrier(ctx, tx, p.ID)
+	t, _, err := s.Carrier(ctx, tx, port)
 	if err != nil || t == nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM trunk_subport WHERE port = $1`, p.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM trunk_subport WHERE port = $1`, port); err != nil {
 		return err
 	}
 	_, err = s.changed(ctx, tx, t)

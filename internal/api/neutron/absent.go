@@ -16,13 +16,7 @@ type absent struct {
 }
 
 var notThereYet = []absent{
-	{"routers", "routers", "RouterNotFound", "Router", osapi.Member},
-	{"floatingips", "floatingips", "FloatingIPNotFound", "Floating IP", osapi.Member},
-	{"subnetpools", "subnetpools", "SubnetPoolNotFound", "Subnet pool", osapi.Member},
-	{"address-scopes", "address_scopes", "AddressScopeNotFound", "Address scope", osapi.Member},
-	{"rbac-policies", "rbac_policies", "RbacPolicyNotFound", "RBAC policy", osapi.Member},
 	{"agents", "agents", "AgentNotFound", "Agent", osapi.Policy{}},
-	{"availability_zones", "availability_zones", "HTTPNotFound", "Availability zone", osapi.Policy{}},
 }
 
 func absentRoutes() []osapi.Route {
@@ -54,5 +48,5 @@ func (a absent) missing(r *osapi.Request) (any, error) {
 }
 
 func (a absent) refuse(*osapi.Request) (any, error) {
-	return nil, fault.New(fault.Unsupported, "%s: this cloud does not have it yet. It has one network, shared by all projects.", a.noun)
+	return nil, fault.New(fault.Unsupported, "%s: this cloud does not have it yet.", a.noun)
 }

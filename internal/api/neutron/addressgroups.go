@@ -28,11 +28,7 @@ func addressGroupObject(g *securitygroup.AddressGroup) object {
 	o := meta(addressGroupMeta(g))
 	delete(o, "tags")
 	o["shared"] = g.Shared
-	addresses := []string{}
-	for _, p := range g.Addresses {
-		addresses = append(addresses, p.String())
-	}
-	o["addresses"] = addresses
+	o["addresses"] = written(g.Addresses)
 	return o
 }
 
@@ -64,7 +60,7 @@ func (a *api) showAddressGroup(r *osapi.Request) (any, error) {
 func (a *api) createAddressGroup(r *osapi.Request) (any, error) {
 	var body struct {
 		Group *struct {
-			owner
+			owned
 			Name        osapi.Optional[string]   `json:"name"`
 			Description osapi.Optional[string]   `json:"description"`
 			Addresses   osapi.Optional[[]string] `json:"addresses"`
@@ -81,7 +77,7 @@ func (a *api) createAddressGroup(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := prefixes(b.Addresses.Value)
+	addresses, err := remotes(b.Addresses.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +92,9 @@ func (a *api) createAddressGroup(r *osapi.Request) (any, error) {
 	return object{"address_group": addressGroupObject(g)}, nil
 }
 
-func prefixes(written []string) (list []netip.Prefix, err error) {
+func remotes(written []string) (list []netip.Prefix, err error) {
 	for _, text := range written {
-		p, err := prefix(text)
+		p, err := remote(text)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +141,7 @@ func (a *api) changeAddresses(how func(context.Context, *db.Tx, string, []netip.
 			if len(body.Addresses) == 0 {
 				return noBody("addresses")
 			}
-			addresses, err := prefixes(body.Addresses)
+			addresses, err := remotes(body.Addresses)
 			if err != nil {
 				return err
 			}

@@ -15,12 +15,22 @@ import (
 func TestGolden(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
 	port := c.port(demo, object{"name": "n", "dns_name": "n"})["id"].(string)
-	ids := map[string]string{"networks": c.net.ID, "subnets": c.subnet, "ports": port, "quotas": demoProject}
+	l := c.joined(demo)
+	floating := c.floatingIP(demo, l, nil)["id"].(string)
+	_, second := c.newNetwork(demo, "10.9.0.0/24", false)
+	ids := map[string]string{
+		"networks": c.net.ID, "subnets": c.subnet, "ports": port, "quotas": demoProject, "routers": l.router, "floatingips": floating,
+	}
 	bodies := map[string]any{
-		"POST_v2.0_ports":      object{"port": object{"name": "cliport", "network_id": c.net.ID, "admin_state_up": true}},
-		"PUT_v2.0_ports_ID":    object{"port": object{"security_groups": []string{}}},
-		"PUT_v2.0_networks_ID": object{"network": object{"name": "hznet2", "admin_state_up": true}},
-		"PUT_v2.0_quotas_ID":   object{"quota": object{"floatingip": 50, "port": -1, "router": 10, "subnet": 1000, "network": 1000, "security_group_rule": 10000, "security_group": 1000}},
+		"POST_v2.0_routers":                        object{"router": object{"name": "hzrouter", "admin_state_up": true, "external_gateway_info": object{"network_id": l.out}}},
+		"PUT_v2.0_routers_ID":                      object{"router": object{"name": "hzrouter2", "admin_state_up": true}},
+		"PUT_v2.0_routers_ID_add_router_interface": object{"subnet_id": second},
+		"POST_v2.0_floatingips":                    object{"floatingip": object{"floating_network_id": l.out, "tenant_id": demoProject}},
+		"PUT_v2.0_floatingips_ID":                  object{"floatingip": object{"port_id": l.port}},
+		"POST_v2.0_ports":                          object{"port": object{"name": "cliport", "network_id": c.net.ID, "admin_state_up": true}},
+		"PUT_v2.0_ports_ID":                        object{"port": object{"security_groups": []string{}}},
+		"PUT_v2.0_networks_ID":                     object{"network": object{"name": "hznet2", "admin_state_up": true}},
+		"PUT_v2.0_quotas_ID":                       object{"quota": object{"floatingip": 50, "port": -1, "router": 10, "subnet": 1000, "network": 1000, "security_group_rule": 10000, "security_group": 1000}},
 	}
 	admins := map[string]bool{"PUT_v2.0_networks_ID": true} // the network is not the tenant's here
 	files, err := os.ReadDir("testdata/golden")

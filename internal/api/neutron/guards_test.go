@@ -6,13 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingotcloud/ingot/internal/api/neutron"
+	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/network"
 )
 
-// make makes a thing of a collection and gives it as it was answered.
-func (c *cloud) make(token, collection, key string, fields object) object {
+// post makes a thing of a collection and gives it as it was answered.
+func (c *cloud) post(token, collection, key string, fields object) object {
 	c.t.Helper()
 	c.clock.Step(time.Second)
 	return c.call(token, "POST", "/"+collection, object{key: fields}, 201)[key].(object)
@@ -20,61 +22,92 @@ func (c *cloud) make(token, collection, key string, fields object) object {
 
 // guards are one of each kind of thing that guards a port, all the project demo's.
 type guards struct {
-	ids          map[string]string // by collection
-	policy, rule string
+	ids        map[string]string // by the first part of their paths
+	rule, port string            // the policy's, and the trunk's
 }
 
 func (c *cloud) guards() guards {
 	c.t.Helper()
-	g := guards{ids: map[string]string{}}
+	g := guards{ids: map[string]string{}, port: c.port(demo, nil)["id"].(string)}
 	keep := func(collection string, o object) object { g.ids[collection] = o["id"].(string); return o }
-	group := keep("security-groups", c.make(demo, "security-groups", "security_group", object{"name": "web"}))
-	keep("security-group-rules", c.make(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}))
-	keep("address-groups", c.make(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.0.0/16"}}))
-	keep("trunks", c.make(demo, "trunks", "trunk", object{"port_id": c.port(demo, nil)["id"]}))
-	g.policy = c.make(admin, "qos/policies", "policy", object{"name": "gold", "tenant_id": demoProject})["id"].(string)
-	g.rule = c.make(admin, "qos/policies/"+g.policy+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})["id"].(string)
+	group := keep("security-groups", c.post(demo, "security-groups", "security_group", object{"name": "web"}))
+	keep("security-group-rules", c.post(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}))
+	keep("address-groups", c.post(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.0.0/16"}}))
+	keep("trunks", c.post(demo, "trunks", "trunk", object{"port_id": g.port}))
+	policy := c.post(admin, "qos/policies", "policy", object{"name": "gold", "tenant_id": demoProject})["id"].(string)
+	g.rule = c.post(admin, "qos/policies/"+policy+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})["id"].(string)
 	for _, collection := range []string{"security-groups", "trunks"} {
 		c.call(demo, "PUT", "/"+collection+"/"+g.ids[collection]+"/tags/red", nil, 201)
 	}
-	c.call(admin, "PUT", "/qos/policies/"+g.policy+"/tags/red", nil, 201)
-	g.ids["qos"] = g.policy
+	c.call(admin, "PUT", "/qos/policies/"+policy+"/tags/red", nil, 201)
+	g.ids["qos"] = policy
 	return g
 }
 
-// foreignBodies are what another project would send.
-func (g guards) foreignBodies() map[string]any {
+// Each route that leads to a guard answers another project as if there were none; each list leaves it out.
+func TestForeignGuards(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	g := c.guards()
 	addresses := object{"addresses": []string{"10.0.0.0/8"}}
 	subports := object{"sub_ports": []object{{"port_id": "some", "segmentation_type": "vlan", "segmentation_id": 5}}}
-	return map[string]any{
-		"POST /v2.0/security-groups":                     object{"security_group": object{"name": "mine"}},
-		"PUT /v2.0/security-groups/{id}":                 object{"security_group": object{"name": "mine"}},
-		"POST /v2.0/security-group-rules":                object{"security_group_rule": object{"security_group_id": g.ids["security-groups"], "direction": "egress"}},
-		"POST /v2.0/address-groups":                      object{"address_group": object{"name": "mine"}},
-		"PUT /v2.0/address-groups/{id}":                  object{"address_group": object{"name": "mine"}},
-		"PUT /v2.0/address-groups/{id}/add_addresses":    addresses,
-		"PUT /v2.0/address-groups/{id}/remove_addresses": addresses,
-		"POST /v2.0/trunks":                              object{"trunk": object{"port_id": "some"}},
-		"PUT /v2.0/trunks/{id}":                          object{"trunk": object{"name": "mine"}},
-		"PUT /v2.0/trunks/{id}/add_subports":             subports,
-		"PUT /v2.0/trunks/{id}/remove_subports":          subports,
+	bodies := map[string]object{
+		"security-groups": {"security_group": object{"name": "mine"}}, "address-groups": {"address_group": object{"name": "mine"}}, "trunks": {"trunk": object{"name": "mine"}},
+		"add_addresses": addresses, "remove_addresses": addresses, "add_subports": subports, "remove_subports": subports, "tags": {"tags": []string{"mine"}},
 	}
-}
-
-// guardStatuses are what another project gets where it is not the usual.
-var guardStatuses = map[string]int{
-	"POST /v2.0/security-groups": 201, "POST /v2.0/address-groups": 201, // its own
-	"POST /v2.0/security-group-rules": 404, "POST /v2.0/trunks": 404, // they name what it does not see
-	"GET /v2.0/qos/rule-types/{type}": 403,
-}
-
-// path fills in what stands for a policy and its rule.
-func (g guards) path(pattern string) string {
-	pattern = strings.NewReplacer("{policy}", g.policy, "{type}", "bandwidth_limit").Replace(pattern)
-	if strings.Contains(pattern, "_rules/") {
-		pattern = strings.ReplaceAll(pattern, "{id}", g.rule)
+	tried := 0
+	for _, route := range neutron.Dialect(c.services(), c.db).Routes {
+		parts := strings.Split(strings.TrimPrefix(route.Pattern, "/v2.0/"), "/")
+		if g.ids[parts[0]] == "" || !strings.Contains(route.Pattern, "{") || parts[1] == "rule-types" {
+			continue
+		}
+		noun := parts[len(parts)-1]
+		if strings.HasPrefix(noun, "{") {
+			noun = parts[len(parts)-2]
+		}
+		id := g.ids[parts[0]]
+		if strings.HasSuffix(route.Pattern, "_rules/{id}") {
+			id = g.rule
+		}
+		path := "/" + strings.NewReplacer("{policy}", g.ids["qos"], "{id}", id, "{tag}", "red").Replace(strings.Join(parts, "/"))
+		var body any
+		if route.Method == "PUT" && !strings.HasSuffix(path, "/red") {
+			body = bodies[noun]
+		}
+		want := 404
+		if route.Policy.String() == osapi.Admin.String() {
+			want = 403
+		}
+		got := c.Do(other, route.Method, "/network/v2.0"+path, body)
+		if got.Status != want || got.Body["NeutronError"] == nil {
+			t.Errorf("%s %s: %d %s, want %d", route.Method, route.Pattern, got.Status, got.Text, want)
+		}
+		tried++
 	}
-	return pattern
+	if tried < 55 {
+		t.Errorf("only %d routes", tried)
+	}
+	for _, path := range []string{"security-groups", "security-group-rules", "address-groups", "trunks", "qos/policies"} {
+		got := c.Do(other, "GET", "/network/v2.0/"+path, nil)
+		for _, id := range g.ids {
+			if got.Status != 200 || strings.Contains(got.Text, id) {
+				t.Errorf("another project sees %s of %s: %d %s", id, path, got.Status, got.Text)
+			}
+		}
+	}
+	// What is another's cannot be named in a body either.
+	own := c.post(other, "security-groups", "security_group", object{"name": "own"})["id"]
+	rule := func(field string, value any) object {
+		o := object{"security_group_id": own, "direction": "ingress"}
+		o[field] = value
+		return object{"security_group_rule": o}
+	}
+	c.fails(other, "POST", "/security-group-rules", rule("security_group_id", g.ids["security-groups"]), 404, "SecurityGroupNotFound")
+	c.fails(other, "POST", "/security-group-rules", rule("remote_group_id", g.ids["security-groups"]), 404, "SecurityGroupNotFound")
+	c.fails(other, "POST", "/security-group-rules", rule("remote_address_group_id", g.ids["address-groups"]), 404, "AddressGroupNotFound")
+	c.fails(other, "POST", "/trunks", object{"trunk": object{"port_id": g.port}}, 404, "PortNotFound")
+	net := c.make(other, "network", object{"name": "own"})["id"]
+	c.fails(other, "POST", "/ports", object{"port": object{"network_id": net, "security_groups": []string{g.ids["security-groups"]}}}, 404, "SecurityGroupNotFound")
+	c.fails(other, "POST", "/ports", object{"port": object{"network_id": net, "qos_policy_id": g.ids["qos"]}}, 404, "QosPolicyNotFound")
 }
 
 func TestSecurityGroups(t *testing.T) {
@@ -94,7 +127,7 @@ func TestSecurityGroups(t *testing.T) {
 		if got := names(admin, "project_id="+otherProject); got != "default" {
 			t.Errorf("an admin asks about another project: %s", got)
 		}
-		g := c.make(demo, "security-groups", "security_group", object{"name": "web", "description": "d"})
+		g := c.post(demo, "security-groups", "security_group", object{"name": "web", "description": "d"})
 		path := "/security-groups/" + g["id"].(string)
 		if got := c.call(demo, "PUT", path, object{"security_group": object{"name": "www", "stateful": false}}, 200)["security_group"].(object); got["name"] != "www" || got["stateful"] != false || got["revision_number"] != 2.0 {
 			t.Errorf("changed: %v", got)
@@ -129,11 +162,11 @@ func TestSecurityGroups(t *testing.T) {
 func TestSecurityGroupRules(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		c := boot(t, d)
-		g := c.make(demo, "security-groups", "security_group", object{"name": "web", "description": "d", "stateful": "False"})
+		g := c.post(demo, "security-groups", "security_group", object{"name": "web", "description": "d", "stateful": "False"})
 		if g["stateful"] != false || g["shared"] != false || len(g["security_group_rules"].([]any)) != 2 || g["revision_number"] != 1.0 {
 			t.Errorf("made: %v", g)
 		}
-		rule := c.make(demo, "security-group-rules", "security_group_rule", object{
+		rule := c.post(demo, "security-group-rules", "security_group_rule", object{
 			"security_group_id": g["id"], "direction": "ingress", "ethertype": "ipv4", "protocol": 6, "port_range_min": "80", "port_range_max": 90,
 			"remote_ip_prefix": "10.1.2.3/8", "remote_group_id": nil, "description": "",
 		})
@@ -218,7 +251,7 @@ func TestSecurityGroupRules(t *testing.T) {
 
 func TestAddressGroups(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
-	g := c.make(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.2.3", "10.2.3.4/16"}})
+	g := c.post(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.2.3", "10.2.3.4/16"}})
 	path := "/address-groups/" + g["id"].(string)
 	holds := func(o any, want string) {
 		t.Helper()
@@ -236,8 +269,8 @@ func TestAddressGroups(t *testing.T) {
 	c.fails(demo, "PUT", path+"/add_addresses", add(), 400, "HTTPBadRequest")
 	c.fails(demo, "PUT", path, object{"address_group": add("10.0.0.0/8")}, 400, "HTTPBadRequest")
 	c.fails(demo, "GET", "/address-groups?tags=red", nil, 400, "HTTPBadRequest")
-	group := c.make(demo, "security-groups", "security_group", object{"name": "g"})
-	c.make(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "remote_address_group_id": g["id"]})
+	group := c.post(demo, "security-groups", "security_group", object{"name": "g"})
+	c.post(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "remote_address_group_id": g["id"]})
 	c.fails(demo, "DELETE", path, nil, 409, "AddressGroupInUse")
 	c.call(demo, "DELETE", "/security-groups/"+group["id"].(string), nil, 204)
 	c.call(demo, "DELETE", path, nil, 204)
@@ -248,14 +281,14 @@ func TestQoS(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		c := boot(t, d)
 		c.fails(demo, "POST", "/qos/policies", object{"policy": object{"name": "mine"}}, 403, "PolicyNotAuthorized")
-		p := c.make(admin, "qos/policies", "policy", object{"name": "gold", "shared": true, "is_default": true})
+		p := c.post(admin, "qos/policies", "policy", object{"name": "gold", "shared": true, "is_default": true})
 		path := "/qos/policies/" + p["id"].(string)
 		limits, marks := path+"/bandwidth_limit_rules", path+"/dscp_marking_rules"
-		limit := c.make(admin, limits[1:], "bandwidth_limit_rule", object{"max_kbps": 1000, "max_burst_kbps": 100})
+		limit := c.post(admin, limits[1:], "bandwidth_limit_rule", object{"max_kbps": 1000, "max_burst_kbps": 100})
 		if limit["direction"] != "egress" || limit["max_kbps"] != 1000.0 || len(limit) != 4 {
 			t.Errorf("limit: %v", limit)
 		}
-		mark := c.make(admin, marks[1:], "dscp_marking_rule", object{"dscp_mark": 26})
+		mark := c.post(admin, marks[1:], "dscp_marking_rule", object{"dscp_mark": 26})
 		seen := c.call(demo, "GET", path, nil, 200)["policy"].(object)
 		rule, _ := seen["rules"].([]any)[0].(object)
 		if seen["shared"] != true || seen["is_default"] != true || len(seen["rules"].([]any)) != 2 || rule["type"] != "bandwidth_limit" || rule["qos_policy_id"] != p["id"] {
@@ -305,7 +338,7 @@ func TestTrunks(t *testing.T) {
 		sub := func(port string, vlan any) object {
 			return object{"port_id": ids[port], "segmentation_type": "vlan", "segmentation_id": vlan}
 		}
-		tr := c.make(demo, "trunks", "trunk", object{"port_id": ids["a"], "name": "t", "sub_ports": []object{sub("b", 100)}})
+		tr := c.post(demo, "trunks", "trunk", object{"port_id": ids["a"], "name": "t", "sub_ports": []object{sub("b", 100)}})
 		path := "/trunks/" + tr["id"].(string)
 		if tr["status"] != "DOWN" || tr["admin_state_up"] != true || fmt.Sprint(tr["sub_ports"]) != fmt.Sprint([]any{sub("b", 100)}) {
 			t.Errorf("made: %v", tr)
@@ -352,7 +385,7 @@ func TestTrunks(t *testing.T) {
 func TestAServersPortTakesItsTrunkAlong(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
 	ids := four(c)
-	tr := c.make(demo, "trunks", "trunk", object{"port_id": ids["a"]})
+	tr := c.post(demo, "trunks", "trunk", object{"port_id": ids["a"]})
 	if err := c.db.Tx(t.Context(), func(tx *db.Tx) error { return c.networks.DeletePort(t.Context(), tx, ids["a"]) }); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/qos"
+	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
@@ -17,6 +18,7 @@ import (
 // Services are the domains behind the API.
 type Services struct {
 	Networks *network.Service
+	Routers  *router.Service
 	Groups   *securitygroup.Service
 	Policies *qos.Service
 	Trunks   *trunk.Service
@@ -24,6 +26,7 @@ type Services struct {
 
 type api struct {
 	networks *network.Service
+	routers  *router.Service
 	groups   *securitygroup.Service
 	policies *qos.Service
 	trunks   *trunk.Service
@@ -34,7 +37,7 @@ type object = osapi.Object
 
 // Dialect is the Networking API at /network.
 func Dialect(s Services, d *db.DB) osapi.Dialect {
-	a := &api{networks: s.Networks, groups: s.Groups, policies: s.Policies, trunks: s.Trunks, db: d}
+	a := &api{s.Networks, s.Routers, s.Groups, s.Policies, s.Trunks, d}
 	routes := a.routes()
 	for i := range routes {
 		routes[i].Handle = named(routes[i].Handle)
@@ -53,13 +56,20 @@ func (a *api) routes() []osapi.Route {
 		a.networkRoutes(),
 		a.subnetRoutes(),
 		a.portRoutes(),
-		a.quotaRoutes(),
+		a.routerRoutes(),
+		a.floatingIPRoutes(),
+		a.portForwardingRoutes(),
+		a.subnetPoolRoutes(),
+		a.addressScopeRoutes(),
+		a.rbacRoutes(),
+		a.availabilityRoutes(),
 		a.securityGroupRoutes(),
 		a.securityGroupRuleRoutes(),
 		a.addressGroupRoutes(),
 		a.qosPolicyRoutes(),
 		a.qosRuleRoutes(),
 		a.trunkRoutes(),
+		a.quotaRoutes(),
 		a.tagRoutes(),
 		absentRoutes(),
 	)
@@ -80,7 +90,7 @@ func versions(r *osapi.Request) (any, error) {
 
 func resources(r *osapi.Request) (any, error) {
 	list := []any{}
-	for _, name := range []string{"network", "subnet", "port", "quota", "extension"} {
+	for _, name := range []string{"network", "subnet", "port", "subnetpool", "quota", "extension"} {
 		list = append(list, object{"name": name, "collection": name + "s", "links": []any{object{"rel": "self", "href": r.URL("/v2.0/" + name + "s")}}})
 	}
 	return object{"resources": list}, nil
@@ -88,20 +98,89 @@ func resources(r *osapi.Request) (any, error) {
 
 // exceptions are Neutron's names for what the domain refuses (neutron_lib/exceptions); clients look at them.
 var exceptions = map[error]string{
-	network.NoSuchNetwork:       "NetworkNotFound",
-	network.NoSuchSubnet:        "SubnetNotFound",
-	network.NoSuchPort:          "PortNotFound",
-	network.NoSuchGroup:         "SecurityGroupNotFound",
-	network.NetworkInUse:        "NetworkInUse",
-	network.SubnetInUse:         "SubnetInUse",
+	network.NoSuchNetwork:      "NetworkNotFound",
+	network.NoSuchSubnet:       "SubnetNotFound",
+	network.NoSuchPort:         "PortNotFound",
+	network.NoSuchGroup:        "SecurityGroupNotFound",
+	network.NoSuchPolicy:       "QosPolicyNotFound",
+	network.NoSuchSubnetPool:   "SubnetPoolNotFound",
+	network.NoSuchAddressScope: "AddressScopeNotFound",
+	network.NoSuchRBAC:         "RbacPolicyNotFound",
+	network.NoSuchZone:         "AvailabilityZoneNotFound",
+	network.NoSuchObject:       "HTTPNotFound",
+
+	network.BadInput:   "InvalidInput",
+	network.BadRequest: "BadRequest",
+	network.OverQuota:  "OverQuota",
+
+	network.NetworkInUse:      "NetworkInUse",
+	network.FlatInUse:         "FlatNetworkInUse",
+	network.VLANInUse:         "VlanIdInUse",
+	network.TunnelInUse:       "TunnelIdInUse",
+	network.SecondDefault:     "DefaultExternalNetworkExists",
+	network.MTUTooSmall:       "NetworkMTUSubnetConflict",
+	network.SharedNetworkUsed: "InvalidSharedSetting",
+
+	network.SubnetInUse:   "SubnetInUse",
+	network.BadPool:       "InvalidAllocationPool",
+	network.PoolOutside:   "OutOfBoundsAllocationPool",
+	network.PoolsOverlap:  "OverlappingAllocationPools",
+	network.GatewayInPool: "GatewayConflictWithAllocationPools",
+	network.GatewayInUse:  "GatewayIpInUse",
+	network.TooManyDNS:    "DNSNameServersExhausted",
+	network.TooManyRoutes: "HostRoutesExhausted",
+
+	network.SubnetPoolShort:     "SubnetAllocationError",
+	network.SubnetPoolOverQuota: "SubnetPoolQuotaExceeded",
+	network.SubnetPoolInUse:     "SubnetPoolDeleteError",
+	network.SubnetPoolMixed:     "PrefixVersionMismatch",
+	network.SubnetPoolEmpty:     "EmptySubnetPoolPrefixList",
+	network.SubnetPoolBounds:    "IllegalSubnetPoolPrefixBounds",
+	network.SubnetPoolShrinks:   "IllegalSubnetPoolPrefixUpdate",
+	network.SubnetPoolAffinity:  "NetworkSubnetPoolAffinityError",
+	network.PrefixTooShort:      "MinPrefixSubnetAllocationError",
+	network.PrefixTooLong:       "MaxPrefixSubnetAllocationError",
+	network.AddressScopeInUse:   "AddressScopeInUse",
+	network.AddressScopeClash:   "AddressScopePrefixConflict",
+	network.AddressScopeVersion: "IllegalSubnetPoolIpVersionAssociationToAddressScope",
+
 	network.PortInUse:           "PortInUse",
 	network.PortBound:           "PortBound",
+	network.PortUnguarded:       "PortBindingError",
 	network.MACInUse:            "MacAddressInUse",
 	network.AddressInUse:        "IpAddressAlreadyAllocated",
 	network.AddressNotOnSubnet:  "InvalidIpForSubnet",
 	network.AddressNotOnNetwork: "InvalidIpForNetwork",
+	network.AddressIsAutomatic:  "AllocationOnAutoAddressSubnet",
 	network.OutOfAddresses:      "IpAddressGenerationFailure",
-	network.OverQuota:           "OverQuota",
+	network.GroupsNeedSecurity:  "PortSecurityAndIPRequiredForSecurityGroups",
+	network.SecurityHasGroups:   "PortSecurityPortHasSecurityGroup",
+	network.PairsNeedSecurity:   "AddressPairAndPortSecurityRequired",
+	network.PairTwice:           "DuplicateAddressPairInRequest",
+	network.TooManyPairs:        "AllowedAddressPairExhausted",
+
+	network.PortOwned:            "ServicePortInUse",
+	router.NoSuchRouter:          "RouterNotFound",
+	router.RouterInUse:           "RouterInUse",
+	router.NoSuchInterface:       "RouterInterfaceNotFound",
+	router.NoInterfaceOnSubnet:   "RouterInterfaceNotFoundForSubnet",
+	router.SubnetNotOfPort:       "SubnetMismatchForPort",
+	router.InterfaceInUseByFIP:   "RouterInterfaceInUseByFloatingIP",
+	router.InterfaceInUseByRoute: "RouterInterfaceInUseByRoute",
+	router.GatewayInUse:          "RouterExternalGatewayInUseByFloatingIp",
+	router.InvalidRoutes:         "InvalidRoutes",
+	router.TooManyRoutes:         "RoutesExhausted",
+
+	router.NoSuchFloatingIP:   "FloatingIPNotFound",
+	router.NotReachable:       "ExternalGatewayForFloatingIPNotFound",
+	router.AlreadyAssociated:  "FloatingIPPortAlreadyAssociated",
+	router.FloatingIPForwards: "FipInUseByPortForwarding",
+	router.PortForwards:       "PortHasPortForwarding",
+	router.PortHasFloatingIP:  "PortHasBindingFloatingIP",
+	router.NoSuchForwarding:   "PortForwardingNotFound",
+
+	network.RBACTwice: "DuplicateRbacPolicy",
+	network.RBACInUse: "RbacPolicyInUse",
 
 	securitygroup.NoSuchGroup:          "SecurityGroupNotFound",
 	securitygroup.GroupInUse:           "SecurityGroupInUse",

@@ -1,7 +1,9 @@
 package neutron
 
 import (
+	"cmp"
 	"net/http"
+	"net/netip"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -38,31 +40,72 @@ func portObject(r *osapi.Request, p *network.Port) object {
 	}
 	o["fixed_ips"] = addresses
 	o["dns_name"], o["dns_domain"], o["dns_assignment"] = p.DNSName, "", names
-	o["security_groups"] = []string{}
-	o["port_security_enabled"] = false
-	o["allowed_address_pairs"], o["extra_dhcp_opts"] = []object{}, []object{}
-	o["qos_policy_id"], o["qos_network_policy_id"] = nil, nil
+	pairs, options := []object{}, []object{}
+	for _, pair := range p.AllowedPairs {
+		pairs = append(pairs, object{"ip_address": single(pair.Addr), "mac_address": cmp.Or(pair.MAC, p.MAC)})
+	}
+	for _, option := range p.DHCPOptions {
+		options = append(options, object{"opt_name": option.Name, "opt_value": option.Value, "ip_version": option.Version})
+	}
+	o["security_groups"] = append([]string{}, p.Groups...)
+	o["port_security_enabled"] = p.PortSecurity
+	o["allowed_address_pairs"], o["extra_dhcp_opts"] = pairs, options
+	o["qos_policy_id"], o["qos_network_policy_id"] = orNil(p.QoS), orNil(p.NetworkQoS)
 	o["ip_allocation"] = "immediate"
+	if len(p.FixedIPs) == 0 {
+		o["ip_allocation"] = "none"
+	}
 	o["binding:vnic_type"] = p.VNIC()
 	if r.Caller.ReadsAll() {
 		o["binding:host_id"] = p.Host
-		o["binding:vif_type"] = "unbound"
-		if p.Host != "" {
-			o["binding:vif_type"] = "other"
+		o["binding:vif_type"], o["binding:vif_details"] = vif(p)
+		o["binding:profile"] = object{}
+		if p.Profile != nil {
+			o["binding:profile"] = p.Profile
 		}
-		o["binding:vif_details"], o["binding:profile"] = object{}, object{}
 	}
 	return o
 }
 
+// vif tells how the port is plugged in, and how strongly what it says is enforced there: "edge" names who does it.
+func vif(p *network.Port) (kind string, details object) {
+	if p.Host == "" {
+		return "unbound", object{}
+	}
+	kind, edge := "other", "none"
+	if p.Edge.Kind != network.NoEdge {
+		edge = string(p.Edge.Kind)
+	}
+	if p.Edge.Kind == network.EdgeOVS {
+		kind = "ovs"
+	}
+	return kind, object{
+		"port_filter": p.Edge.Kind != network.NoEdge, "connectivity": "l2", "edge": edge,
+		"bound_drivers": object{"0": map[bool]string{true: "ovn", false: "none"}[p.Edge.Kind != network.NoEdge]},
+	}
+}
+
+// single writes a prefix of one address as the address.
+func single(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// projects is the filter by project, under either of its names.
+func projects(q *osapi.Query) []string {
+	ids := q.Strings("project_id")
+	if len(ids) == 0 {
+		ids = q.Strings("tenant_id")
+	}
+	return ids
+}
+
 func (a *api) listPorts(r *osapi.Request) (any, error) {
 	q := r.Query()
-	projects := q.Strings("project_id")
-	if len(projects) == 0 {
-		projects = q.Strings("tenant_id")
-	}
-	found, err := a.networks.Ports(r.Context(), a.db, viewer(r), network.PortFilter{ // what the store finds by an index
-		IDs: q.Strings("id"), Networks: q.Strings("network_id"), Projects: projects, Devices: q.Strings("device_id"), MACs: q.Strings("mac_address"),
+	found, err := a.networks.Ports(r.Context(), a.db, viewer(r), network.PortFilter{ // what the store finds by itself
+		IDs: q.Strings("id"), Networks: q.Strings("network_id"), Projects: projects(q), Devices: q.Strings("device_id"), MACs: q.Strings("mac_address"), Names: q.Strings("name"),
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +132,6 @@ func (a *api) showPort(r *osapi.Request) (any, error) {
 	return show(r, "port", o)
 }
 
-// createPorts makes one port or, in bulk, several: all of them or none.
 func (a *api) createPorts(r *osapi.Request) (any, error) {
 	var body struct {
 		Port  *portBody   `json:"port"`
@@ -98,33 +140,17 @@ func (a *api) createPorts(r *osapi.Request) (any, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	bodies, err := wanted(body.Port, body.Ports, "port")
-	if err != nil {
-		return nil, err
-	}
-	var made []object
-	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		made = nil
-		for _, b := range bodies {
-			spec, err := a.newPort(r, tx, b)
-			if err != nil {
-				return err
-			}
-			p, err := a.networks.CreatePort(r.Context(), tx, spec)
-			if err != nil {
-				return err
-			}
-			made = append(made, portObject(r, p))
+	return create(a, r, "port", body.Port, body.Ports, func(tx *db.Tx, b *portBody) (object, error) {
+		spec, err := a.newPort(r, tx, b)
+		if err != nil {
+			return nil, err
 		}
-		return nil
+		p, err := a.networks.CreatePort(r.Context(), tx, spec)
+		if err != nil {
+			return nil, err
+		}
+		return portObject(r, p), nil
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case body.Port != nil:
-		return object{"port": made[0]}, nil
-	}
-	return object{"ports": made}, nil
 }
 
 func (a *api) updatePort(r *osapi.Request) (any, error) {
@@ -140,7 +166,7 @@ func (a *api) updatePort(r *osapi.Request) (any, error) {
 		if err != nil {
 			return err
 		}
-		change, err := a.portChange(r, tx, p, *body.Port)
+		change, err := a.portChange(r, tx, p, body.Port)
 		if err != nil {
 			return err
 		}
@@ -155,10 +181,17 @@ func (a *api) updatePort(r *osapi.Request) (any, error) {
 
 func (a *api) deletePort(r *osapi.Request) (any, error) {
 	return nil, a.change(r, nil, a.portOf, func(tx *db.Tx) error {
-		if err := a.trunks.Free(r.Context(), tx, r.Path("id")); err != nil {
+		p, err := a.networks.Port(r.Context(), tx, viewer(r), r.Path("id"))
+		if err != nil {
 			return err
 		}
-		return a.networks.DeletePort(r.Context(), tx, r.Path("id"))
+		if err := p.CheckUnowned("deleted"); err != nil {
+			return err
+		}
+		if err := a.trunks.Free(r.Context(), tx, p.ID); err != nil {
+			return err
+		}
+		return a.networks.DeletePort(r.Context(), tx, p.ID)
 	})
 }
 

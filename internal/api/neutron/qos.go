@@ -65,7 +65,7 @@ func (a *api) showPolicy(r *osapi.Request) (any, error) {
 func (a *api) createPolicy(r *osapi.Request) (any, error) {
 	var body struct {
 		Policy *struct {
-			owner
+			owned
 			Name        osapi.Optional[string]     `json:"name"`
 			Description osapi.Optional[string]     `json:"description"`
 			Shared      osapi.Optional[osapi.Bool] `json:"shared"`

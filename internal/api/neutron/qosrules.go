@@ -144,10 +144,6 @@ func (b *qosRuleBody) change() (c qos.RuleChange, err error) {
 	return c, f.err
 }
 
-func number(f *fields, name string, o osapi.Optional[osapi.Int]) *int {
-	return (*int)(given(f, name, o))
-}
-
 func (q qosRules) create(r *osapi.Request) (any, error) {
 	b, err := q.read(r)
 	if err != nil {

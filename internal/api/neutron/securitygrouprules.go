@@ -73,7 +73,7 @@ func (a *api) showSecurityGroupRule(r *osapi.Request) (any, error) {
 
 // securityGroupRuleBody is a rule as clients write it.
 type securityGroupRuleBody struct {
-	owner
+	owned
 	Group              osapi.Optional[string]       `json:"security_group_id"`
 	Description        osapi.Optional[string]       `json:"description"`
 	Direction          osapi.Optional[string]       `json:"direction"`
@@ -123,7 +123,7 @@ func (b *securityGroupRuleBody) rule() (spec securitygroup.NewRule, err error) {
 		return spec, failure("SecurityGroupRuleInvalidEtherType", fault.Invalid, "Security group rule for ethertype '%s' not supported. Allowed values are ['IPv4', 'IPv6'].", b.Ethertype.Value)
 	}
 	if b.RemoteCIDR.Value != "" {
-		spec.RemoteCIDR, err = prefix(b.RemoteCIDR.Value)
+		spec.RemoteCIDR, err = remote(b.RemoteCIDR.Value)
 	}
 	return spec, err
 }
@@ -135,8 +135,8 @@ func intOrNone(o osapi.Optional[osapi.Int]) *int {
 	return (*int)(&o.Value)
 }
 
-// prefix reads a CIDR, or an address as the CIDR of it alone.
-func prefix(written string) (netip.Prefix, error) {
+// remote reads a CIDR, or an address as the CIDR of it alone; the CIDR may have bits behind its prefix.
+func remote(written string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(written)
 	if err != nil {
 		var addr netip.Addr
@@ -149,41 +149,20 @@ func prefix(written string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// createSecurityGroupRules makes one rule or, in bulk, several: all of them or none.
 func (a *api) createSecurityGroupRules(r *osapi.Request) (any, error) {
 	var body struct {
-		One     *securityGroupRuleBody   `json:"security_group_rule"`
-		Several *[]securityGroupRuleBody `json:"security_group_rules"`
+		One  *securityGroupRuleBody   `json:"security_group_rule"`
+		Many *[]securityGroupRuleBody `json:"security_group_rules"`
 	}
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	bodies, err := wanted(body.One, body.Several, "security_group_rule")
-	if err != nil {
-		return nil, err
-	}
-	var made []object
-	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		made = nil
-		for _, b := range bodies {
-			o, err := a.createSecurityGroupRule(r, tx, b)
-			if err != nil {
-				return err
-			}
-			made = append(made, o)
-		}
-		return nil
+	return create(a, r, "security_group_rule", body.One, body.Many, func(tx *db.Tx, b *securityGroupRuleBody) (object, error) {
+		return a.createSecurityGroupRule(r, tx, b)
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case body.One != nil:
-		return object{"security_group_rule": made[0]}, nil
-	}
-	return object{"security_group_rules": made}, nil
 }
 
-func (a *api) createSecurityGroupRule(r *osapi.Request, tx *db.Tx, b securityGroupRuleBody) (object, error) {
+func (a *api) createSecurityGroupRule(r *osapi.Request, tx *db.Tx, b *securityGroupRuleBody) (object, error) {
 	spec, err := b.rule()
 	if err != nil {
 		return nil, err

@@ -81,49 +81,32 @@ func (a *api) showSecurityGroup(r *osapi.Request) (any, error) {
 }
 
 type securityGroupBody struct {
-	owner
+	owned
 	Name        osapi.Optional[string]     `json:"name"`
 	Description osapi.Optional[string]     `json:"description"`
 	Stateful    osapi.Optional[osapi.Bool] `json:"stateful"`
 }
 
-// createSecurityGroups makes one group or, in bulk, several: all of them or none.
 func (a *api) createSecurityGroups(r *osapi.Request) (any, error) {
 	var body struct {
-		One     *securityGroupBody   `json:"security_group"`
-		Several *[]securityGroupBody `json:"security_groups"`
+		One  *securityGroupBody   `json:"security_group"`
+		Many *[]securityGroupBody `json:"security_groups"`
 	}
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	bodies, err := wanted(body.One, body.Several, "security_group")
-	if err != nil {
-		return nil, err
-	}
-	var made []object
-	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		made = nil
-		for _, b := range bodies {
-			project, err := b.project(r)
-			if err != nil {
-				return err
-			}
-			stateless := b.Stateful.Set && !b.Stateful.Null && !bool(b.Stateful.Value)
-			g, err := a.groups.CreateGroup(r.Context(), tx, securitygroup.NewGroup{Project: project, Name: b.Name.Value, Description: b.Description.Value, Stateless: stateless})
-			if err != nil {
-				return err
-			}
-			made = append(made, securityGroupObject(g))
+	return create(a, r, "security_group", body.One, body.Many, func(tx *db.Tx, b *securityGroupBody) (object, error) {
+		project, err := b.project(r)
+		if err != nil {
+			return nil, err
 		}
-		return nil
+		stateless := b.Stateful.Set && !b.Stateful.Null && !bool(b.Stateful.Value)
+		g, err := a.groups.CreateGroup(r.Context(), tx, securitygroup.NewGroup{Project: project, Name: b.Name.Value, Description: b.Description.Value, Stateless: stateless})
+		if err != nil {
+			return nil, err
+		}
+		return securityGroupObject(g), nil
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case body.One != nil:
-		return object{"security_group": made[0]}, nil
-	}
-	return object{"security_groups": made}, nil
 }
 
 func (a *api) updateSecurityGroup(r *osapi.Request) (any, error) {

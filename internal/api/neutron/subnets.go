@@ -12,7 +12,7 @@ func (a *api) subnetRoutes() []osapi.Route {
 	const list, one = "/v2.0/subnets", "/v2.0/subnets/{id}"
 	return []osapi.Route{
 		{Method: http.MethodGet, Pattern: list, Policy: osapi.Reader, Handle: a.listSubnets},
-		{Method: http.MethodPost, Pattern: list, Policy: osapi.Member, Status: 201, Handle: createSubnet},
+		{Method: http.MethodPost, Pattern: list, Policy: osapi.Member, Status: 201, Handle: a.createSubnets},
 		{Method: http.MethodGet, Pattern: one, Policy: osapi.Reader, Handle: a.showSubnet},
 		{Method: http.MethodPut, Pattern: one, Policy: osapi.Member, Handle: a.updateSubnet},
 		{Method: http.MethodDelete, Pattern: one, Policy: osapi.Member, Status: 204, Handle: a.deleteSubnet},
@@ -28,22 +28,27 @@ func subnetObject(s *network.Subnet) object {
 	if s.Gateway.IsValid() {
 		o["gateway_ip"] = s.Gateway.String()
 	}
-	pools, dns := []object{}, []string{}
+	pools, routes := []object{}, []object{}
 	for _, p := range s.Pools {
 		pools = append(pools, object{"start": p.First.String(), "end": p.Last.String()})
 	}
-	for _, server := range s.DNS {
-		dns = append(dns, server.String())
+	for _, route := range s.Routes {
+		routes = append(routes, object{"destination": route.Destination.String(), "nexthop": route.NextHop.String()})
 	}
-	o["allocation_pools"], o["dns_nameservers"] = pools, dns
+	o["allocation_pools"], o["host_routes"] = pools, routes
+	o["dns_nameservers"] = written(s.DNS)
 	o["enable_dhcp"] = s.DHCP
-	o["host_routes"], o["service_types"] = []object{}, []string{}
-	o["subnetpool_id"], o["ipv6_ra_mode"], o["ipv6_address_mode"] = nil, nil, nil
+	o["service_types"] = append([]string{}, s.ServiceTypes...)
+	o["subnetpool_id"] = orNil(s.SubnetPool)
+	o["ipv6_ra_mode"], o["ipv6_address_mode"] = orNil(string(s.RAMode)), orNil(string(s.AddressMode))
 	return o
 }
 
 func (a *api) listSubnets(r *osapi.Request) (any, error) {
-	found, err := a.networks.Subnets(r.Context(), a.db, viewer(r))
+	q := r.Query()
+	found, err := a.networks.Subnets(r.Context(), a.db, viewer(r), network.SubnetFilter{ // what the store finds by itself
+		IDs: q.Strings("id"), Networks: q.Strings("network_id"), Projects: projects(q), Names: q.Strings("name"),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -62,24 +67,40 @@ func (a *api) showSubnet(r *osapi.Request) (any, error) {
 	return show(r, "subnet", subnetObject(s))
 }
 
+func (a *api) createSubnets(r *osapi.Request) (any, error) {
+	var body struct {
+		Subnet  *subnetBody   `json:"subnet"`
+		Subnets *[]subnetBody `json:"subnets"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	return create(a, r, "subnet", body.Subnet, body.Subnets, func(tx *db.Tx, b *subnetBody) (object, error) {
+		spec, err := a.newSubnet(r, tx, b)
+		if err != nil {
+			return nil, err
+		}
+		s, err := a.networks.CreateSubnet(r.Context(), tx, spec)
+		if err != nil {
+			return nil, err
+		}
+		return subnetObject(s), nil
+	})
+}
+
 func (a *api) updateSubnet(r *osapi.Request) (any, error) {
 	var body struct {
-		Subnet *struct {
-			Name        osapi.Optional[string] `json:"name"`
-			Description osapi.Optional[string] `json:"description"`
-		} `json:"subnet"`
+		Subnet *subnetBody `json:"subnet"`
 	}
 	var s *network.Subnet
 	err := a.change(r, &body, a.subnetOf, func(tx *db.Tx) error {
 		if body.Subnet == nil {
 			return noBody("subnet")
 		}
-		var f fields
-		change := network.SubnetChange{Name: text(&f, "name", body.Subnet.Name), Description: text(&f, "description", body.Subnet.Description)}
-		if f.err != nil {
-			return f.err
+		change, err := body.Subnet.change()
+		if err != nil {
+			return err
 		}
-		var err error
 		s, err = a.networks.ChangeSubnet(r.Context(), tx, r.Path("id"), change)
 		return err
 	})

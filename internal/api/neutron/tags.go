@@ -8,6 +8,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
@@ -24,6 +25,10 @@ func (a *api) tagged() map[string]tagged {
 		"networks": {a, network.NetworkTable, a.networkOf},
 		"subnets":  {a, network.SubnetTable, a.subnetOf},
 		"ports":    {a, network.PortTable, a.portOf},
+
+		"subnetpools": {a, network.SubnetPoolTable, a.subnetPoolOf},
+		"routers":     {a, router.RouterTable, a.routerOf},
+		"floatingips": {a, router.FloatingIPTable, a.floatingIPOf},
 
 		"security-groups": {a, groupTable, a.groupOf},
 		"qos/policies":    {a, policyTable, a.policyOf},

@@ -105,7 +105,7 @@ func newSubports(bodies []subportBody) (list []trunk.NewSubport, err error) {
 func (a *api) createTrunk(r *osapi.Request) (any, error) {
 	var body struct {
 		Trunk *struct {
-			owner
+			owned
 			Port        string                        `json:"port_id"`
 			Name        osapi.Optional[string]        `json:"name"`
 			Description osapi.Optional[string]        `json:"description"`
