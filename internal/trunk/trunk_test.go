@@ -260,30 +260,34 @@ func TestStatus(t *testing.T) {
 				t.Errorf("it is %s, want %s (%v)", got.Status, want, err)
 			}
 		}
-		status(trunk.Down)
-		if _, err := w.db.ExecContext(t.Context(), `UPDATE network_port SET host = 'machine' WHERE id = $1`, w.ports["parent"]); err != nil {
-			t.Fatal(err)
+		bind := func(edge network.Edge) func(context.Context, *db.Tx) error {
+			return func(ctx context.Context, tx *db.Tx) error {
+				return w.networks.Bind(ctx, tx, w.ports["parent"], network.Place{Host: "machine", MAC: "52:54:00:00:00:01", Edge: edge})
+			}
 		}
-		status(trunk.Active)
 		add := func(ctx context.Context, tx *db.Tx) error {
 			_, err := w.AddSubports(ctx, tx, viewer, tr.ID, []trunk.NewSubport{w.sub("red", 100)})
 			return err
 		}
-		w.refused(fault.Conflict, trunk.EdgeCarriesNone, add) // nothing sorts tags where this machine plugs in
-		place := func(host string) {
+		up := func(port string) {
 			t.Helper()
-			if _, err := w.db.ExecContext(t.Context(), `UPDATE network_port SET host = $2 WHERE id = $1`, w.ports["parent"], host); err != nil {
-				t.Fatal(err)
-			}
+			w.do(func(ctx context.Context, tx *db.Tx) error { return w.networks.SetUp(ctx, tx, w.ports[port], true) })
 		}
-		place("")
+		status(trunk.Down)
+		w.do(bind(network.Edge{}))
+		status(trunk.Active)
+		w.refused(fault.Conflict, trunk.EdgeCarriesNone, add) // nothing sorts tags where this machine plugs in
+		w.do(func(ctx context.Context, tx *db.Tx) error { return w.networks.Unbind(ctx, tx, w.ports["parent"]) })
 		w.do(add)
 		status(trunk.Down)
-		name := "renamed"
-		place("machine")
-		w.refused(fault.Conflict, trunk.EdgeCarriesNone, func(ctx context.Context, tx *db.Tx) error {
-			_, err := w.networks.ChangePort(ctx, tx, w.ports["parent"], network.PortChange{Name: &name})
-			return err
-		})
+		w.refused(fault.Conflict, trunk.EdgeCarriesNone, bind(network.Edge{Kind: network.EdgeTrunk, Interface: "uplink", VLAN: 7}))
+		w.marked()
+		w.do(bind(network.Edge{Kind: network.EdgeOVS, Interface: "nic"}))
+		w.expect("parent", "red")
+		status(trunk.Build)
+		up("parent")
+		status(trunk.Build)
+		up("red")
+		status(trunk.Active)
 	})
 }

@@ -20,6 +20,7 @@ func TestGolden(t *testing.T) {
 	_, second := c.newNetwork(demo, "10.9.0.0/24", false)
 	ids := map[string]string{
 		"networks": c.net.ID, "subnets": c.subnet, "ports": port, "quotas": demoProject, "routers": l.router, "floatingips": floating,
+		"security-groups": c.make(demo, "security_group", object{"name": "recorded"})["id"].(string),
 	}
 	bodies := map[string]any{
 		"POST_v2.0_routers":                        object{"router": object{"name": "hzrouter", "admin_state_up": true, "external_gateway_info": object{"network_id": l.out}}},
@@ -32,6 +33,11 @@ func TestGolden(t *testing.T) {
 		"PUT_v2.0_networks_ID":                     object{"network": object{"name": "hznet2", "admin_state_up": true}},
 		"PUT_v2.0_quotas_ID":                       object{"quota": object{"floatingip": 50, "port": -1, "router": 10, "subnet": 1000, "network": 1000, "security_group_rule": 10000, "security_group": 1000}},
 	}
+	bodies["POST_v2.0_security-groups"] = object{"security_group": object{"name": "clisg", "description": "clisg"}}
+	bodies["POST_v2.0_security-group-rules"] = object{"security_group_rule": object{
+		"security_group_id": ids["security-groups"], "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22,
+		"remote_ip_prefix": "0.0.0.0/0", "remote_group_id": nil, "description": "",
+	}}
 	admins := map[string]bool{"PUT_v2.0_networks_ID": true} // the network is not the tenant's here
 	files, err := os.ReadDir("testdata/golden")
 	if err != nil || len(files) < 20 {

@@ -394,3 +394,141 @@ func TestAServersPortTakesItsTrunkAlong(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What guards a port is named by the port and its network, and stays while it is.
+func TestPortsAndTheirGuards(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := boot(t, d)
+		policy := c.post(admin, "qos/policies", "policy", object{"name": "gold", "shared": true})["id"].(string)
+		own := c.post(admin, "qos/policies", "policy", object{"name": "usual", "tenant_id": demoProject, "is_default": true})["id"].(string)
+		net := c.make(demo, "network", object{"name": "n"})
+		if net["qos_policy_id"] != own {
+			t.Errorf("a new network has the policy %v", net["qos_policy_id"])
+		}
+		c.make(demo, "subnet", object{"network_id": net["id"], "ip_version": 4, "cidr": "10.1.0.0/24"})
+		port := c.make(demo, "port", object{"network_id": net["id"], "qos_policy_id": policy})
+		group := c.call(demo, "GET", "/security-groups?name=default", nil, 200)["security_groups"].([]any)[0].(object)["id"].(string)
+		if fmt.Sprint(port["security_groups"]) != "["+group+"]" || port["qos_policy_id"] != policy {
+			t.Errorf("a new port: %v", port)
+		}
+		c.fails(admin, "DELETE", "/security-groups/"+group, nil, 409, "SecurityGroupInUse")
+		c.fails(admin, "DELETE", "/qos/policies/"+policy, nil, 409, "QosPolicyInUse")
+		c.fails(admin, "DELETE", "/qos/policies/"+own, nil, 409, "QosPolicyInUse")
+		marked := func(want string) {
+			t.Helper()
+			keys, err := db.List(t.Context(), d, func(row db.Scanner) (key string, err error) { return key, row.Scan(&key) }, `DELETE FROM reconcile_mark RETURNING key`)
+			if got := strings.Join(keys, " "); err != nil || got != want {
+				t.Errorf("marked: %q %v, want %q", got, err, want)
+			}
+		}
+		bare := c.make(demo, "port", object{"network_id": net["id"], "security_groups": []string{}})["id"].(string)
+		if _, err := d.ExecContext(t.Context(), `DELETE FROM reconcile_mark`); err != nil {
+			t.Fatal(err)
+		}
+		c.post(admin, "qos/policies/"+policy+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})
+		marked("port/" + port["id"].(string))
+		c.post(admin, "qos/policies/"+own+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})
+		marked("port/" + bare)
+		c.call(demo, "DELETE", "/ports/"+port["id"].(string), nil, 204)
+		c.call(admin, "DELETE", "/qos/policies/"+policy, nil, 204)
+		c.call(admin, "DELETE", "/security-groups/"+group, nil, 204)
+	})
+}
+
+// Who shares a group lets the other project look at it and put ports into it, not change it.
+func TestSharedGuards(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	g := c.post(demo, "security-groups", "security_group", object{"name": "web"})
+	path := "/security-groups/" + g["id"].(string)
+	c.fails(other, "GET", path, nil, 404, "SecurityGroupNotFound")
+	share := object{"object_type": "security_group", "object_id": g["id"], "action": "access_as_shared", "target_tenant": otherProject}
+	c.fails(other, "POST", "/rbac-policies", object{"rbac_policy": share}, 404, "HTTPNotFound")
+	c.make(demo, "rbac_policy", share)
+	if seen := c.call(other, "GET", path, nil, 200)["security_group"].(object); seen["shared"] != true {
+		t.Errorf("seen by the other: %v", seen)
+	}
+	if seen := c.call(other, "GET", "/security-groups?shared=True", nil, 200)["security_groups"].([]any); len(seen) != 1 {
+		t.Errorf("shared with the other: %v", seen)
+	}
+	c.fails(other, "PUT", path, object{"security_group": object{"name": "mine"}}, 403, "PolicyNotAuthorized")
+	c.fails(other, "DELETE", path, nil, 403, "PolicyNotAuthorized")
+	c.fails(other, "POST", "/security-group-rules", object{"security_group_rule": object{"security_group_id": g["id"], "direction": "ingress"}}, 403, "PolicyNotAuthorized")
+	net := c.make(other, "network", object{"name": "n"})["id"]
+	c.make(other, "subnet", object{"network_id": net, "ip_version": 4, "cidr": "10.1.0.0/24"})
+	port := c.make(other, "port", object{"network_id": net, "security_groups": []any{g["id"]}})
+	c.fails(demo, "DELETE", path, nil, 409, "SecurityGroupInUse")
+	c.call(other, "DELETE", "/ports/"+port["id"].(string), nil, 204)
+	c.call(demo, "DELETE", path, nil, 204)
+	if left := c.call(demo, "GET", "/rbac-policies", nil, 200)["rbac_policies"].([]any); len(left) != 0 {
+		t.Errorf("the deleted group is still shared: %v", left)
+	}
+	for _, x := range []struct {
+		token, kind, id string
+	}{
+		{demo, "address_group", c.post(demo, "address-groups", "address_group", object{"name": "offices"})["id"].(string)},
+		{admin, "qos_policy", c.post(admin, "qos/policies", "policy", object{"name": "gold"})["id"].(string)},
+	} {
+		path := map[string]string{"address_group": "/address-groups/", "qos_policy": "/qos/policies/"}[x.kind] + x.id
+		c.call(other, "GET", path, nil, 404)
+		c.make(x.token, "rbac_policy", object{"object_type": x.kind, "object_id": x.id, "action": "access_as_shared", "target_tenant": otherProject})
+		c.call(other, "GET", path, nil, 200)
+	}
+}
+
+func TestGuardsHaveQuotas(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	for resource, body := range map[string]object{"security_group": {"name": "g"}, "trunk": {"port_id": c.port(demo, nil)["id"]}} {
+		c.call(admin, "PUT", "/quotas/"+demoProject, object{"quota": object{resource: 0}}, 200)
+		c.fails(demo, "POST", collection(resource), object{resource: body}, 409, "OverQuota")
+	}
+	group := c.call(demo, "GET", "/security-groups", nil, 200)["security_groups"].([]any)[0].(object)["id"]
+	c.call(admin, "PUT", "/quotas/"+demoProject, object{"quota": object{"security_group_rule": 4}}, 200)
+	c.fails(demo, "POST", "/security-group-rules", object{"security_group_rule": object{"security_group_id": group, "direction": "ingress"}}, 409, "OverQuota")
+	details := c.call(demo, "GET", "/quotas/"+demoProject+"/details", nil, 200)["quota"].(object)
+	if got := fmt.Sprint(details["security_group"], details["security_group_rule"]); got != "map[limit:0 reserved:0 used:1] map[limit:4 reserved:0 used:4]" {
+		t.Errorf("details: %s", got)
+	}
+}
+
+// The openstack CLI with what guards ports.
+func TestCLIGuards(t *testing.T) {
+	_, run := commandLine(t)
+	says(t, run, []step{
+		{"security group list -f value -c Name", "default"},
+		{"security group create --description d web -f value -c stateful", "True"},
+		{"security group rule create --protocol tcp --dst-port 22 web -f value -c port_range_min", "22"},
+		{"security group rule create --protocol icmp --icmp-type 8 --icmp-code 0 web -f value -c protocol", "icmp"},
+		{"security group rule create --ethertype IPv6 --protocol ipv6-icmp --remote-group web web -f value -c protocol", "ipv6-icmp"},
+		{"address group create --address 10.1.0.0/16 offices -f value -c addresses", "10.1.0.0/16"},
+		{"address group set --address 10.2.0.7 offices", ""},
+		{"address group unset --address 10.1.0.0/16 offices", ""},
+		{"address group show offices -f value -c addresses", "['10.2.0.7/32']"},
+		{"security group rule create --egress --remote-address-group offices web -f value -c direction", "egress"},
+		{"security group rule list web -f value", "22:22"},
+		{"security group set --name www --stateless --tag red web", ""},
+		{"security group show www -f value -c stateful", "False"},
+		{"security group list --tags red -f value -c Name", "www"},
+		{"security group delete www", ""},
+		{"address group delete offices", ""},
+
+		{"port create --network flat parent -f value -c name", "parent"},
+		{"port create --network flat child -f value -c name", "child"},
+		{"network trunk create --parent-port parent --subport port=child,segmentation-type=vlan,segmentation-id=100 t -f value -c status", "DOWN"},
+		{"network trunk list -f value -c Name", "t"},
+		{"network subport list --trunk t -f value", "100"},
+		{"port show parent -f value -c trunk_details", "trunk_id"},
+		{"network trunk unset --subport child t", ""},
+		{"network trunk delete t", ""},
+
+		{"admin: network qos policy create --share gold -f value -c shared", "True"},
+		{"admin: network qos rule create --type bandwidth-limit --max-kbps 1000 --max-burst-kbits 100 --ingress gold -f value -c direction", "ingress"},
+		{"admin: network qos rule create --type dscp-marking --dscp-mark 26 gold -f value -c dscp_mark", "26"},
+		{"network qos rule list gold -f value", "bandwidth_limit"},
+		{"network qos rule type list -f value", "dscp_marking"},
+		{"network qos policy list -f value -c Name", "gold"},
+		{"port set --qos-policy gold child", ""},
+	})
+	if out, err := run("admin: network qos policy delete gold"); err == nil || !strings.Contains(out, "is used by port") {
+		t.Errorf("a policy in use: %v\n%s", err, out)
+	}
+}
