@@ -38,6 +38,7 @@ type Config struct {
 	Images   Images   `yaml:"images"`
 	Machines Machines `yaml:"machines"`
 	Network  Network  `yaml:"network"`
+	OVN      OVN      `yaml:"ovn"`
 }
 
 // TLS names PEM files.
@@ -82,7 +83,7 @@ type Machines struct {
 	Interface string `yaml:"interface"`
 	// Address of the control plane on it, with prefix length.
 	Address netip.Prefix `yaml:"address"`
-	// First and Last address that machines in quarantine get.
+	// First and Last address that machines in quarantine get; empty: the tenth of the address' network, and its last.
 	First netip.Addr `yaml:"first"`
 	Last  netip.Addr `yaml:"last"`
 	// AgentPort of the agents' listener and BootPort of the boot artefacts on that address.
@@ -117,6 +118,28 @@ type Network struct {
 	MTU     int          `yaml:"mtu"`
 }
 
+// OVN that carries tenants' networks. Without nb and sb there is none, and with it no network but the shared one.
+type OVN struct {
+	// NB and SB are the northbound and the southbound database, as OVN writes endpoints: unix:PATH, tcp:HOST:PORT or
+	// ssl:HOST:PORT; all servers of a cluster with commas between.
+	NB string `yaml:"nb"`
+	SB string `yaml:"sb"`
+	// TLS for "ssl:".
+	TLS OVNTLS `yaml:"tls"`
+	// Owner marks our rows: two clouds in one OVN must differ in it. Changing it abandons the rows that are there.
+	Owner string `yaml:"owner"`
+	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings): external
+	// networks are on it when they do not say otherwise. Empty: they must say.
+	ExternalPhysical string `yaml:"external_physical"`
+}
+
+// OVNTLS names PEM files: what we show to OVN's databases, and the authority that theirs must come from.
+type OVNTLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	CA   string `yaml:"ca"`
+}
+
 // Default is the configuration of the lab.
 func Default() Config {
 	return Config{
@@ -125,13 +148,13 @@ func Default() Config {
 		Images:   Images{MaxBytes: 1 << 40},
 		Machines: Machines{
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
-			First: netip.MustParseAddr("10.77.0.10"), Last: netip.MustParseAddr("10.77.0.99"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
 		Network: Network{
 			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
 			First: netip.MustParseAddr("10.77.0.100"), Last: netip.MustParseAddr("10.77.0.250"), MTU: 1500,
 		},
+		OVN: OVN{Owner: "ingot"},
 	}
 }
 
@@ -180,10 +203,29 @@ func Load(path string) (Config, error) {
 		}
 		c.PublicURL = scheme + "://" + c.Listen
 	}
+	c.Machines.chooseRange()
 	if mistakes := c.check(); len(mistakes) > 0 {
 		return c, locate(mistakes, path)
 	}
 	return c, nil
+}
+
+// chooseRange fills in the ends of the quarantine's range that are left out. In a network that is too small for it check
+// says so.
+func (m *Machines) chooseRange() {
+	network := m.Address.Masked()
+	if !m.First.IsValid() {
+		m.First = network.Addr()
+		for range 10 {
+			m.First = m.First.Next()
+		}
+	}
+	if !m.Last.IsValid() {
+		m.Last = m.First
+		for network.Contains(m.Last.Next().Next()) {
+			m.Last = m.Last.Next()
+		}
+	}
 }
 
 // mistake is a wrong value, by its key.
@@ -256,6 +298,7 @@ func (c *Config) check() (mistakes []mistake) {
 	if c.Network.First.Compare(c.Network.Last) > 0 {
 		wrong("network.last", "the range ends before it begins")
 	}
+	mistakes = append(mistakes, c.OVN.check()...)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		wrong("log_level", "it must be debug, info, warn or error")

@@ -33,11 +33,13 @@ func (s *Service) DeployFlow() workflow.Flow[deploy] {
 		workflow.Tx("begin", "Accept the server", func(context.Context, *db.Tx, *workflow.Run, *deploy) error { return nil }).UndoTx(s.fail),
 		workflow.Tx("claim", "Choose a machine", s.claim).UndoTx(s.unclaim),
 		workflow.Do("agent", "Start the agent on the machine", s.startAgent),
-		workflow.Tx("bind", "Plug the server's ports into the machine", s.bind).UndoTx(s.unbind),
+		workflow.Tx("bind", "Reserve the machine's network cards for the server's ports", s.bind).UndoTx(s.unbind),
 		workflow.Do("write-image", "Write the image to the disk", s.writeImage),
 		workflow.Do("boot-order", "Make the machine start from its disk", s.bootOrder),
-		workflow.Tx("hand-over", "Move the machine to the tenant's networks", s.handOver(true)).UndoTx(s.handOver(false)),
+		workflow.Tx("hand-over", "Let the machine go from quarantine", s.handOver(true)).UndoTx(s.handOver(false)),
 		workflow.Do("start", "Start the tenant's system", s.start).UndoTx(s.forgetAgent),
+		workflow.Tx("plug", "Move the machine to the tenant's networks", s.move),
+		workflow.Do("carried", "Wait for the networks to carry it", s.awaitNetworks),
 		workflow.Tx("activate", "The server is active", s.activate),
 	}}
 }
@@ -146,15 +148,11 @@ func appendOnce(list []string, item string) []string {
 
 func (s *Service) bind(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
 	d.Excluded, d.Blame = remove(d.Excluded, d.Machine), ""
-	nics, err := s.machines.NICs(ctx, tx, d.Machine)
-	if err != nil {
-		return err
-	}
 	i, err := s.byID(ctx, tx, d.Instance)
 	if err != nil {
 		return err
 	}
-	if err := s.plug(ctx, tx, i, nics); fault.Is(err, fault.Exhausted) {
+	if err := s.plug(ctx, tx, i, true); fault.Is(err, fault.Exhausted) || fault.Is(err, fault.Conflict) {
 		return d.another(false, err)
 	} else if err != nil {
 		return err
@@ -272,6 +270,40 @@ func (s *Service) start(ctx context.Context, run *workflow.Run, d *deploy) error
 	kexec := i.Flavor.ExtraSpecs["ingot:boot"] != "firmware" && !m.Abilities.SecureBoot
 	command := agentapi.Command{Kind: agentapi.KindBoot, Boot: &agentapi.BootInto{Disk: d.Result.Disk, Kexec: kexec}}
 	return d.onAgent(s.machines.Ask(ctx, run, d.Machine, "boot", command, &d.Boot))
+}
+
+// move comes after the start, which the agent was told in quarantine: what jumps into the tenant's kernel needs no network.
+// Until it is done the machine is where nobody answers it: quarantine's DHCP is silent since hand-over.
+func (s *Service) move(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
+	i, err := s.byID(ctx, tx, d.Instance)
+	if err != nil {
+		return err
+	}
+	return s.plug(ctx, tx, i, false)
+}
+
+// networkPatience is how long networks may take to carry a port. OVN takes a fraction of a second.
+const networkPatience = 2 * time.Minute
+
+func (s *Service) awaitNetworks(ctx context.Context, _ *workflow.Run, d *deploy) error {
+	i, err := s.byID(ctx, s.db, d.Instance)
+	if err != nil {
+		return err
+	}
+	if ok, err := s.carried(ctx, i); ok || err != nil {
+		return err
+	}
+	return workflow.Wait("the networks to carry the server's ports", networkPatience,
+		workflow.Abort(fault.New(fault.Unavailable, "The server's networks did not come up within %s.", networkPatience)))
+}
+
+// NetworkSeen wakes what waits for the networks of a server.
+func (s *Service) NetworkSeen(ctx context.Context, tx *db.Tx, instance string) error {
+	run, err := workflow.ActiveOf(ctx, tx, Resource(instance))
+	if err != nil || run == nil {
+		return err
+	}
+	return s.engine.Signal(ctx, tx, run.ID)
 }
 
 // forgetAgent is for a tenant's system that was perhaps started: then no agent is there to clean up, and a new one must be

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
-	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/network"
 )
 
@@ -62,9 +61,13 @@ func (s *Service) reserve(ctx context.Context, tx *db.Tx, i *Instance, nic NIC) 
 	return s.networks.CreatePort(ctx, tx, port)
 }
 
-// plug puts the instance's ports on the machine's NICs, in order. Ports that their project deleted meanwhile are left
-// out. It fails with Exhausted when the machine has too few NICs.
-func (s *Service) plug(ctx context.Context, tx *db.Tx, i *Instance, nics []*machine.NIC) error {
+// plug puts the instance's ports on the machine's NICs, in order: reserved while the machine is in quarantine. Ports that
+// their project deleted meanwhile are left out. It fails with Exhausted when the machine has too few NICs.
+func (s *Service) plug(ctx context.Context, tx *db.Tx, i *Instance, reserved bool) error {
+	nics, err := s.machines.NICs(ctx, tx, i.Machine)
+	if err != nil {
+		return err
+	}
 	ports, err := s.networks.PortsOf(ctx, tx, i.ID)
 	if err != nil {
 		return err
@@ -73,11 +76,16 @@ func (s *Service) plug(ctx context.Context, tx *db.Tx, i *Instance, nics []*mach
 		return fault.New(fault.Exhausted, "The server has %d ports, and the machine only %d NICs.", len(ports), len(nics))
 	}
 	for at, port := range ports {
-		if err := s.networks.Bind(ctx, tx, port.ID, network.Place{Host: i.Machine, MAC: nics[at].MAC}); err != nil {
+		edge := nics[at].Edge()
+		place := network.Place{
+			Host: i.Machine, MAC: nics[at].MAC, Reserved: reserved,
+			Edge: network.Edge{Kind: network.EdgeKind(edge.Kind), Interface: edge.Interface, VLAN: edge.VLAN},
+		}
+		if err := s.networks.Bind(ctx, tx, port.ID, place); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.machines.Moved(ctx, tx, i.Machine)
 }
 
 // unplug takes the instance's ports out of the machine, if they are in.
@@ -87,7 +95,18 @@ func (s *Service) unplug(ctx context.Context, tx *db.Tx, i *Instance) error {
 			return err
 		}
 	}
-	return nil
+	return s.machines.Moved(ctx, tx, i.Machine)
+}
+
+// carried reports whether the network carries all of the instance's ports.
+func (s *Service) carried(ctx context.Context, i *Instance) (bool, error) {
+	ports, err := s.networks.PortsOf(ctx, s.db, i.ID)
+	for _, port := range ports {
+		if port.AdminUp && port.Edge.Kind != network.NoEdge && !port.Up {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // drop deletes the ports made for the instance and gives the others back to their project.
@@ -102,5 +121,5 @@ func (s *Service) drop(ctx context.Context, tx *db.Tx, i *Instance) error {
 		}
 	}
 	i.Ports = nil
-	return nil
+	return s.machines.Moved(ctx, tx, i.Machine)
 }

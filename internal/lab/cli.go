@@ -31,14 +31,24 @@ Secure Boot, on a network of their own, each behind a BMC that speaks Redfish or
 starts one in the foreground. Its folder then holds
 
   lab.json              how to enrol each machine: BMC address, user, password, certificate, MAC addresses
-  dial.sock             leads into the rack's network without being root (ingot lab dial)
+  dial.sock             leads into the rack's networks without being root (ingot lab dial)
   lab.sock              takes the orders of status, power, console and screenshot
   MACHINE/serial.log    what the machine printed since the lab started; the run before is in serial.log.old
   MACHINE/disk0.raw …   its disks, sparse
   MACHINE/qemu.log      what QEMU had to say
 
-The rack's network is a bridge named "rack" inside the network namespace ingot-NAME; "ip netns exec ingot-NAME" runs a
-command there.`,
+The control plane meets the machines at the interface "rack" in the network namespace ingot-NAME; "ip netns exec
+ingot-NAME" runs a command there. With fabric bridge that interface is a bridge with all machines on it. With fabric ovn
+it is a logical port of an Open Virtual Network, as is each machine's NIC, and who reaches whom is what the northbound
+database says. There are then also
+
+  ingot-NAME-chassis-one, -two  Open vSwitch with machines plugged in; each is a gateway to the Internet
+  ingot-NAME-tor-top            a plain VLAN switch, where a NIC has edge trunk
+  ingot-NAME-inet               the Internet: 203.0.113.1 in 203.0.113.0/24
+  ingot-NAME-underlay           what the chassis' tunnels go through
+  lab.ovn                       in the folder: OVN's databases, sockets and logs
+
+and lab.json says where the databases are and how each NIC is known there.`,
 	}
 	lab.AddCommand(runCommand(), statusCommand(), dialCommand(), powerCommand(), consoleCommand(), screenshotCommand())
 	return lab
@@ -61,14 +71,17 @@ After a kill -9 the machines go on; the next run in the same folder takes them o
 The rack file:
 
   rack: demo                      # its name; MAC addresses, serials and UUIDs derive from it
-  network: {cidr: 10.77.0.1/24}   # the host's address on the rack's bridge; this is the default
+  fabric: bridge                  # default: one flat network; or ovn: what tenants' networks need
+  network: {cidr: 10.77.0.1/24}   # the control plane's address where machines meet it; this is the default
   machines:
     - name: m1
       bmc: {kind: redfish}        # or ipmi
       firmware: uefi              # default; or bios
       cpus: 2                     # default 1
       memory_mib: 1024            # default
-      nics: [{}]                  # one per card; {mac: "52:54:00:…"} where the derived one will not do
+      nics:                       # one per card
+        - {}                      # {mac: "52:54:00:…"} where the derived one will not do
+        - {edge: trunk}           # behind a plain VLAN switch; default ovs: at Open vSwitch (a bridge has neither)
       disks:
         - {bus: nvme, size_gib: 4}              # nvme, virtio or scsi; sparse
         - {bus: virtio, size_gib: 8, serial: X} # the serial derives from the names when left out
@@ -145,8 +158,9 @@ func onOff(on bool) string {
 func dialCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "dial HOST PORT",
-		Short: "Connect standard input and output to an address in the rack's network",
-		Long: `Dial is for programs that are outside the rack's network and not root. HOST is an IP address.
+		Short: "Connect standard input and output to an address in the rack's networks",
+		Long: `Dial is for programs that are outside the rack's networks and not root. HOST is an IP address: one of the machines'
+network is dialled as by the control plane, any other, such as a floating IP, as from the Internet.
 
   ssh -o ProxyCommand='ingot lab dial --dir run/lab %h %p' debian@10.77.0.20`,
 		Args: cobra.ExactArgs(2),

@@ -22,6 +22,10 @@ const (
 	fileLog        = "qemu.log"
 )
 
+// firstTap is the file descriptor of the first NIC's tap, after standard input, output and error. A descriptor, and not the
+// tap's name, because the taps of one machine may be in different network namespaces.
+const firstTap = 3
+
 func fileDisk(i int) string { return fmt.Sprintf("disk%d.raw", i) }
 
 // Where Debian's package ovmf has the firmware. The variables with the snakeoil keys trust the certificate
@@ -38,7 +42,7 @@ type hardware struct {
 	rack       string // the rack's name, for what is derived from it
 	run        string // names the process for people who look at ps
 	spec       MachineSpec
-	taps       []string // one per NIC
+	taps       []tap // one per NIC
 	accel      string
 	direct     bool // the disks' file system takes O_DIRECT
 	boot       vbmc.Boot
@@ -111,7 +115,7 @@ func (h hardware) commandLine() []string {
 	add("-name", "ingot-"+h.run+"/"+h.spec.Name)
 	add("-nodefaults")
 	add("-no-user-config")
-	machine := []string{"q35"}
+	machine := []string{"q35", "hpet=off"} // under TCG its interrupts were seen to stop after a kexec
 	if secureFirmware {
 		machine = append(machine, "smm=on")
 	}
@@ -151,7 +155,7 @@ func (h hardware) commandLine() []string {
 
 	for i, nic := range h.spec.NICs {
 		id := fmt.Sprintf("nic%d", i)
-		add("-netdev", "tap", "id=net-"+id, "ifname="+h.taps[i], "script=no", "downscript=no")
+		add("-netdev", "tap", "id=net-"+id, fmt.Sprintf("fd=%d", firstTap+i))
 		values := []string{"netdev=net-" + id, "mac=" + nic.MAC}
 		if uefi {
 			values = append(values, "romfile=") // OVMF's own network stack, not the card's iPXE

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the golden command lines")
 
 func TestCommandLines(t *testing.T) {
 	plain := MachineSpec{Name: "m1", Firmware: "uefi", CPUs: 2, MemoryMiB: 1024,
-		NICs:  []NICSpec{{"52:54:00:00:00:01"}, {"52:54:00:00:00:02"}},
+		NICs:  []NICSpec{{MAC: "52:54:00:00:00:01"}, {MAC: "52:54:00:00:00:02"}},
 		Disks: []DiskSpec{{"nvme", 4, "A"}, {"virtio", 4, "B"}, {"scsi", 4, "C"}}}
 	guarded := plain
 	guarded.TPM, guarded.SecureBoot = true, true
@@ -34,7 +34,7 @@ func TestCommandLines(t *testing.T) {
 		"guarded-legacy": {spec: guarded, boot: vbmc.Boot{Target: "Pxe", Mode: "Legacy"}, secureBoot: true},
 		"bios":           {spec: bios, boot: vbmc.Boot{Target: "None", Mode: "Legacy"}, accel: "kvm", direct: true},
 	} {
-		hw.rack, hw.run, hw.taps = "demo", "test", []string{"m0n0", "m0n1"}
+		hw.rack, hw.run = "demo", "test"
 		if hw.accel == "" {
 			hw.accel = "tcg,thread=multi"
 		}

@@ -43,7 +43,7 @@ func (r *Rack) serve() error {
 	}
 	r.undo = append(r.undo, dial.Close)
 	go func() {
-		if err := ServeDial(dial, r.description.Netns); err != nil {
+		if err := serveDials(dial, r.route); err != nil {
 			r.log.Error("the dial socket ended", "err", err)
 		}
 	}()

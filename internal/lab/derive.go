@@ -2,6 +2,7 @@ package lab
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -13,8 +14,26 @@ import (
 
 // deriveMAC is an address of the range that QEMU uses, 52:54:00 and three bytes.
 func deriveMAC(rack, machine string, nic int) string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s/%s/nic%d", rack, machine, nic))
+	return hashMAC(fmt.Sprintf("%s/%s/nic%d", rack, machine, nic))
+}
+
+// deriveServicesMAC is the address of the control plane's interface.
+func deriveServicesMAC(rack string) string { return hashMAC(rack + "/services") }
+
+// deriveSwitchID is the MAC that stands for a switch or a chassis.
+func deriveSwitchID(rack, name string) string { return hashMAC(rack + "/switch/" + name) }
+
+func hashMAC(text string) string {
+	h := sha256.Sum256([]byte(text))
 	return fmt.Sprintf("52:54:00:%02x:%02x:%02x", h[0], h[1], h[2])
+}
+
+// The VLANs of server ports: 1 is the switch's own, and some of the last are special to many switches.
+const firstVLAN, vlans = 2, 4000
+
+func deriveVLAN(mac string) uint16 {
+	h := sha256.Sum256(fmt.Appendf(nil, "vlan of %s", mac))
+	return firstVLAN + binary.BigEndian.Uint16(h[:])%vlans
 }
 
 // deriveSerial fits in the 20 characters that NVMe and virtio have.

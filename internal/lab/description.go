@@ -19,11 +19,28 @@ const DescriptionFile = "lab.json"
 type Description struct {
 	Rack        string               `json:"rack"`
 	Run         string               `json:"run"`
-	Netns       string               `json:"netns"`        // the network namespace with the rack's network
-	Network     string               `json:"network"`      // the host's address in it, with the prefix length
-	DialSocket  string               `json:"dial_socket"`  // see Dial
-	ControlHTTP string               `json:"control_http"` // the socket behind lab status, power, console and screenshot
+	Fabric      string               `json:"fabric"`        // bridge or ovn
+	Netns       string               `json:"netns"`         // the network namespace in which the control plane meets the machines
+	Interface   string               `json:"interface"`     // its interface there
+	Network     string               `json:"network"`       // and the interface's address, with the prefix length
+	DialSocket  string               `json:"dial_socket"`   // see Dial
+	ControlHTTP string               `json:"control_http"`  // the socket behind lab status, power, console and screenshot
+	OVN         *OVNDescription      `json:"ovn,omitempty"` // nil: a bridge
 	Machines    []MachineDescription `json:"machines"`
+}
+
+// OVNDescription is what the control plane's configuration says of a rack whose fabric is OVN.
+type OVNDescription struct {
+	NB string `json:"nb"` // endpoints of the databases
+	SB string `json:"sb"`
+	// ServicesPort is the logical port of the control plane's interface, and ServicesMAC that interface's address.
+	ServicesPort string `json:"services_port"`
+	ServicesMAC  string `json:"services_mac"`
+	// ExternalPhysical is the physical network behind the gateways. Internet is the gateway's address in it, with the prefix
+	// length: the whole of the prefix is free for routers and floating IPs.
+	ExternalPhysical string `json:"external_physical"`
+	Internet         string `json:"internet"`
+	InternetNetns    string `json:"internet_netns"` // the network namespace that has that address
 }
 
 // MachineDescription is one machine.
@@ -48,10 +65,19 @@ type BMCDescription struct {
 	CA       string `json:"ca,omitempty"` // PEM, for redfish
 }
 
-// NICDescription is one network card and the tap on the rack's bridge that it is plugged into.
+// NICDescription is one network card and where its cable ends.
 type NICDescription struct {
-	MAC string `json:"mac"`
-	Tap string `json:"tap"`
+	MAC   string `json:"mac"`
+	Tap   string `json:"tap"`   // the tap that it is
+	Netns string `json:"netns"` // and the network namespace of it
+	Link  *Link  `json:"local_link_connection,omitempty"`
+}
+
+// Link is how Ironic calls the place where a NIC meets the network (local_link_connection). A bridge has none.
+type Link struct {
+	SwitchID   string `json:"switch_id"`   // a MAC that stands for the chassis or the switch
+	SwitchInfo string `json:"switch_info"` // "ovs", or "trunk:" and the logical port that the switch's uplink is
+	PortID     string `json:"port_id"`     // ovs: the NIC's iface-id; trunk: its VLAN
 }
 
 // ReadDescription reads a lab's folder. It fails with fs.ErrNotExist when no lab ever ran there.
@@ -85,9 +111,10 @@ func describe(run, dir string, rack *RackSpec) (*Description, error) {
 		return nil, err
 	}
 	d := &Description{
-		Rack: rack.Name, Run: run, Netns: namespace(run), Network: rack.Network.CIDR,
+		Rack: rack.Name, Run: run, Fabric: rack.Fabric, Netns: namespace(run), Interface: door, Network: rack.Network.CIDR,
 		DialSocket: filepath.Join(dir, dialSocket), ControlHTTP: filepath.Join(dir, controlSocket),
 	}
+	edges := edges(rack)
 	for i, spec := range rack.Machines {
 		m := MachineDescription{
 			Name: spec.Name, UUID: deriveUUID(rack.Name, spec.Name), Serial: chassisSerial(rack.Name, spec.Name),
@@ -101,7 +128,11 @@ func describe(run, dir string, rack *RackSpec) (*Description, error) {
 			}
 		}
 		for n, nic := range spec.NICs {
-			m.NICs = append(m.NICs, NICDescription{MAC: nic.MAC, Tap: tapName(i, n)})
+			plugged := NICDescription{MAC: nic.MAC, Tap: tapName(i, n), Netns: d.Netns}
+			if rack.Fabric == FabricOVN {
+				plugged.Netns, plugged.Link = edges[nic.MAC].namespace(run), edges[nic.MAC].link(rack.Name)
+			}
+			m.NICs = append(m.NICs, plugged)
 		}
 		d.Machines = append(d.Machines, m)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -16,12 +17,13 @@ import (
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
-// dialSocket in the rack's folder leads into its network, for programs outside the namespace that are not root, such as
+// dialSocket in the rack's folder leads into its networks, for programs outside the namespace that are not root, such as
 // ssh's ProxyCommand. The client sends "address:port\n"; the server answers "OK\n" and from then on is a pipe to it, or
 // "ERROR reason\n" and hangs up.
 const dialSocket = "dial.sock"
 
-// Dial connects to an address in a rack's network through the lab's dial socket.
+// Dial connects to an address in a rack's networks through the lab's dial socket: to one in the machines' network as the
+// control plane, to any other as somebody on the Internet, where there is one.
 func Dial(ctx context.Context, socket, hostport string) (net.Conn, error) {
 	if strings.ContainsAny(hostport, "\r\n") {
 		return nil, fmt.Errorf("%q is no address", hostport)
@@ -65,8 +67,8 @@ func readLine(r io.Reader) (string, error) {
 	return "", errors.New("the line is too long")
 }
 
-// ServeDial serves a dial socket into a namespace until the listener is closed.
-func ServeDial(l net.Listener, ns string) error {
+// serveDials serves a dial socket until the listener is closed. An address is dialled from the namespace that route gives.
+func serveDials(l net.Listener, route func(netip.Addr) string) error {
 	for {
 		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -76,23 +78,27 @@ func ServeDial(l net.Listener, ns string) error {
 		}
 		go func() {
 			defer conn.Close()
-			if err := serveDial(conn.(*net.UnixConn), ns); err != nil {
+			if err := serveDial(conn.(*net.UnixConn), route); err != nil {
 				fmt.Fprintf(conn, "ERROR %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
 			}
 		}()
 	}
 }
 
-func serveDial(client *net.UnixConn, ns string) error {
+func serveDial(client *net.UnixConn, route func(netip.Addr) string) error {
 	client.SetReadDeadline(time.Now().Add(10 * time.Second))
 	address, err := readLine(client)
 	if err != nil {
 		return err
 	}
 	client.SetReadDeadline(time.Time{})
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("an address is needed, and a port, not %q", address)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	remote, err := netns.Dial(ctx, ns, "tcp", address)
+	remote, err := netns.Dial(ctx, route(to.Addr()), "tcp", address)
 	if err != nil {
 		return err
 	}

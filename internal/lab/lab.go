@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ingotcloud/ingot/internal/lab/ovn"
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
@@ -28,6 +29,7 @@ type Rack struct {
 	dir         string
 	description *Description
 	machines    []*Machine
+	ovn         *ovn.Cluster // nil: a bridge
 	log         *slog.Logger
 	undo        []func() error // what Close does, last first
 }
@@ -73,16 +75,15 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	stood, err := r.raiseNamespace(old)
-	if err != nil {
+	if err := r.raiseNamespace(old); err != nil {
 		return nil, err
-	}
-	if err := raiseNetwork(r.description.Netns, config.Rack); err != nil {
-		return nil, fmt.Errorf("the rack's network: %w", err)
 	}
 	// From here on a killed lab leaves a trace by which the next one knows its namespace.
 	if err := r.description.write(dir); err != nil {
 		return nil, err
+	}
+	if err := r.raiseNetwork(ctx, config.Rack, old); err != nil {
+		return nil, fmt.Errorf("the rack's network: %w", err)
 	}
 	if err := r.endStrangers(ctx, config.Rack); err != nil {
 		return nil, err
@@ -90,10 +91,10 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	accel, direct := accelerator(), takesDirect(dir)
 	for i, spec := range config.Rack.Machines {
 		hw := hardware{rack: config.Rack.Name, run: config.Name, spec: spec, accel: accel, direct: direct}
-		for n := range spec.NICs {
-			hw.taps = append(hw.taps, tapName(i, n))
+		for _, nic := range r.description.Machines[i].NICs {
+			hw.taps = append(hw.taps, tap{nic.Netns, nic.Tap})
 		}
-		if err := r.addMachine(ctx, hw, &r.description.Machines[i].BMC, stood); err != nil {
+		if err := r.addMachine(ctx, hw, &r.description.Machines[i].BMC); err != nil {
 			return nil, err
 		}
 	}
@@ -103,7 +104,7 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	if err := r.description.write(dir); err != nil {
 		return nil, err
 	}
-	r.log.Info("the rack is up", "rack", config.Rack.Name, "machines", len(r.machines), "accel", accel, "netns", r.description.Netns)
+	r.log.Info("the rack is up", "rack", config.Rack.Name, "machines", len(r.machines), "accel", accel, "fabric", config.Rack.Fabric, "netns", r.description.Netns)
 	return r, nil
 }
 
@@ -133,25 +134,24 @@ func (r *Rack) lock() error {
 	return nil
 }
 
-// raiseNamespace makes the run's namespace, or takes the one that an earlier lab in this folder left (stood).
-func (r *Rack) raiseNamespace(old *Description) (stood bool, err error) {
+// raiseNamespace makes the run's namespace, or takes the one that an earlier lab in this folder left.
+func (r *Rack) raiseNamespace(old *Description) error {
 	ns := r.description.Netns
-	if old != nil && old.Netns != ns {
-		if err := netns.Delete(old.Netns); err != nil { // the folder was run under another name and killed
-			return false, err
+	if old != nil && (old.Netns != ns || old.Fabric != r.description.Fabric) { // the folder was run otherwise and killed
+		if err := netns.Delete(old.Netns); err != nil {
+			return err
 		}
 	}
-	if netns.Exists(ns) {
-		if old == nil || old.Netns != ns {
-			return false, fmt.Errorf("network namespace %s exists and is not this folder's: choose another run name, "+
-				"or if no lab uses it remove it with: ip netns delete %s", ns, ns)
+	if !netns.Exists(ns) {
+		if err := netns.Create(ns); err != nil {
+			return err
 		}
-		stood = true
-	} else if err := netns.Create(ns); err != nil {
-		return false, err
+	} else if old == nil || old.Netns != ns {
+		return fmt.Errorf("network namespace %s exists and is not this folder's: choose another run name, "+
+			"or if no lab uses it remove it with: ip netns delete %s", ns, ns)
 	}
 	r.undo = append(r.undo, func() error { return netns.Delete(ns) })
-	return stood, nil
+	return nil
 }
 
 // endStrangers ends QEMUs that an earlier lab left for machines that the rack no longer has.
@@ -183,13 +183,13 @@ func (r *Rack) endStrangers(ctx context.Context, rack *RackSpec) error {
 	return nil
 }
 
-func (r *Rack) addMachine(ctx context.Context, hw hardware, bmc *BMCDescription, stood bool) error {
+func (r *Rack) addMachine(ctx context.Context, hw hardware, bmc *BMCDescription) error {
 	m, err := newMachine(hw, r.description.Netns, filepath.Join(r.dir, hw.spec.Name), r.log)
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", hw.spec.Name, err)
 	}
 	r.undo = append(r.undo, m.close)
-	if err := m.adopt(ctx, stood); err != nil {
+	if err := m.adopt(ctx); err != nil {
 		return fmt.Errorf("machine %s: %w", hw.spec.Name, err)
 	}
 	stop, err := startBMC(m, bmc, r.log)

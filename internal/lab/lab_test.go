@@ -21,7 +21,6 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/lab/qmp"
 	"github.com/ingotcloud/ingot/internal/lab/vbmc"
-	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // patience is for machines under emulation on a busy host.
@@ -56,8 +55,8 @@ func prepare(t *testing.T, text string) Config {
 	}
 	c := Config{Rack: spec, Dir: dir, Name: "test-" + strings.TrimPrefix(filepath.Base(dir), "lab"), Logger: slog.New(slog.DiscardHandler)}
 	t.Cleanup(func() {
-		if netns.Exists(namespace(c.Name)) {
-			t.Error("the network namespace is left")
+		if left, err := filepath.Glob("/run/netns/" + namespace(c.Name) + "*"); err != nil || len(left) > 0 {
+			t.Errorf("network namespaces are left: %q, %v", left, err)
 		}
 		if left := processesIn(dir); len(left) > 0 {
 			t.Errorf("processes are left: %v", left)
@@ -67,13 +66,20 @@ func prepare(t *testing.T, text string) Config {
 	return c
 }
 
-// processesIn lists the processes whose working directory is under dir: QEMU and swtpm.
+// processesIn lists the processes whose working directory is under dir, QEMU and swtpm, and those with a file of it on
+// their command line, the daemons of OVN.
 func processesIn(dir string) (found []string) {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, link := range links {
 		if cwd, _ := os.Readlink(link); strings.HasPrefix(cwd, dir+"/") {
 			command, _ := os.ReadFile(filepath.Join(filepath.Dir(link), "comm"))
 			found = append(found, strings.TrimSpace(string(command)))
+		}
+	}
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range lines {
+		if line, _ := os.ReadFile(path); bytes.Contains(line, []byte("="+dir+"/")) {
+			found = append(found, string(line))
 		}
 	}
 	return found
@@ -367,14 +373,36 @@ func TestSecureBootAndTPM(t *testing.T) {
 	}
 }
 
-// The lab that the next test kills: this test binary, started again.
+// kill starts a lab with that machine on in another process, and kills that.
+func kill(t *testing.T, c Config, rack, machine string) {
+	t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "LAB_TEST_DIR="+c.Dir, "LAB_TEST_NAME="+c.Name, "LAB_TEST_RACK="+rack, "LAB_TEST_MACHINE="+machine)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := make([]byte, 3)
+	_, err = io.ReadFull(out, said)
+	child.Process.Kill()
+	rest, _ := io.ReadAll(out)
+	child.Wait()
+	if err != nil || string(said) != "up\n" {
+		t.Fatalf("the other lab: %v, %q", err, string(said)+string(rest))
+	}
+}
+
+// The lab that kill kills: this test binary, started again.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("LAB_TEST_DIR"); dir != "" {
-		spec, err := ParseRack("test", []byte(biosRack))
+		spec, err := ParseRack("test", []byte(os.Getenv("LAB_TEST_RACK")))
 		if err == nil {
 			var rack *Rack
 			if rack, err = Start(context.Background(), Config{Rack: spec, Dir: dir, Name: os.Getenv("LAB_TEST_NAME")}); err == nil {
-				if err = rack.Machine("b1").Do(context.Background(), vbmc.On); err == nil {
+				if err = rack.Machine(os.Getenv("LAB_TEST_MACHINE")).Do(context.Background(), vbmc.On); err == nil {
 					stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 					defer cancel()
 					fmt.Println("up")
@@ -393,27 +421,7 @@ func TestAKilledLabsMachinesAreAdopted(t *testing.T) {
 		t.Skip("starts QEMU")
 	}
 	c := prepare(t, biosRack)
-	kill := func() {
-		t.Helper()
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), "LAB_TEST_DIR="+c.Dir, "LAB_TEST_NAME="+c.Name)
-		out, err := child.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		said := make([]byte, 3)
-		_, err = io.ReadFull(out, said)
-		child.Process.Kill()
-		rest, _ := io.ReadAll(out)
-		child.Wait()
-		if err != nil || string(said) != "up\n" {
-			t.Fatalf("the other lab: %v, %q", err, string(said)+string(rest))
-		}
-	}
-	kill()
+	kill(t, c, biosRack, "b1")
 	before, err := ReadDescription(c.Dir)
 	if err != nil {
 		t.Fatal(err)
@@ -440,7 +448,7 @@ func TestAKilledLabsMachinesAreAdopted(t *testing.T) {
 	}
 
 	// A machine that the rack no longer declares so is ended.
-	kill()
+	kill(t, c, biosRack, "b1")
 	c.Rack.Machines[0].CPUs = 2
 	if start(t, c).Machine("b1").Power() {
 		t.Error("a machine with another declaration was adopted")

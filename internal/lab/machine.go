@@ -101,7 +101,7 @@ func newMachine(hw hardware, ns, dir string, log *slog.Logger) (*Machine, error)
 
 // adopt takes over the QEMU that an earlier lab process left running, when it is the machine that is declared now and
 // still has its network; otherwise it ends it.
-func (m *Machine) adopt(ctx context.Context, networkStood bool) error {
+func (m *Machine) adopt(ctx context.Context) error {
 	m.order.Lock()
 	defer m.order.Unlock()
 	q, err := adoptQEMU(ctx, m.dir)
@@ -111,9 +111,17 @@ func (m *Machine) adopt(ctx context.Context, networkStood bool) error {
 	if q == nil {
 		return m.keepOldLog()
 	}
+	connected := true
+	for _, t := range m.hw.taps {
+		held, err := t.held()
+		if err != nil {
+			return err
+		}
+		connected = connected && held
+	}
 	status, err := q.status(ctx)
-	if err != nil || !networkStood || !reflect.DeepEqual(m.state.Spec, m.hw.spec) || status != "running" {
-		m.log.Warn("end the machine that an earlier lab left", "state", status)
+	if err != nil || !connected || !reflect.DeepEqual(m.state.Spec, m.hw.spec) || status != "running" {
+		m.log.Warn("end the machine that an earlier lab left", "state", status, "connected", connected)
 		if err := q.stop(); err != nil {
 			return err
 		}
@@ -211,7 +219,7 @@ func (m *Machine) turnOn(ctx context.Context, why string) error {
 			return fmt.Errorf("firmware variables: %w", err)
 		}
 	}
-	q, err := startQEMU(ctx, m.ns, m.dir, hw.commandLine(), hw.spec.TPM)
+	q, err := startQEMU(ctx, m.ns, m.dir, hw.commandLine(), hw.taps, hw.spec.TPM)
 	if err != nil {
 		m.tell("Critical", "The machine did not power on.")
 		return err

@@ -1,42 +1,54 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/ingotcloud/ingot/internal/lab/ovn"
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
-// bridge is the rack's switch inside its namespace. It carries the host's address.
-const bridge = "rack"
+// door is the interface by which the control plane meets the machines, in the run's namespace. With FabricBridge it is
+// the bridge itself.
+const door = "rack"
 
-// tapName is short, as interface names must be; the alias says whose it is.
-func tapName(machine, nic int) string { return fmt.Sprintf("m%dn%d", machine, nic) }
+// raiseNetwork ensures what the rack's machines are plugged into. Run again it changes nothing, so that QEMUs that survived
+// keep their taps.
+func (r *Rack) raiseNetwork(ctx context.Context, rack *RackSpec, old *Description) error {
+	if err := netns.Do(r.description.Netns, raiseLoopback); err != nil {
+		return err
+	}
+	if rack.Fabric == FabricOVN {
+		return r.raiseOVN(ctx, rack, old)
+	}
+	if err := ovn.Sweep(filepath.Join(r.dir, folderOVN)); err != nil { // the folder had another fabric, and its lab was killed
+		return err
+	}
+	return raiseBridge(r.description.Netns, rack)
+}
 
-// raiseNetwork ensures the bridge and the taps inside an existing namespace. Run again it changes nothing, so that
-// QEMUs that survived keep their taps.
-func raiseNetwork(ns string, rack *RackSpec) error {
+func raiseLoopback() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
+}
+
+// raiseBridge ensures a bridge with the control plane's address, and the taps on it.
+func raiseBridge(ns string, rack *RackSpec) error {
 	return netns.Do(ns, func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		if err := netlink.LinkSetUp(lo); err != nil {
-			return err
-		}
 		snooping := false // no querier here, and a bridge that prunes multicast loses router advertisements
-		br, err := ensureLink(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}, MulticastSnooping: &snooping})
+		br, err := ensureLink(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: door}, MulticastSnooping: &snooping})
 		if err != nil {
 			return err
 		}
-		address, err := netlink.ParseAddr(rack.Network.CIDR)
-		if err != nil {
+		if err := giveAddress(br, rack); err != nil {
 			return err
-		}
-		if err := netlink.AddrReplace(br, address); err != nil {
-			return fmt.Errorf("address %s on bridge %s: %w", rack.Network.CIDR, bridge, err)
 		}
 		if err := netlink.LinkSetUp(br); err != nil {
 			return err
@@ -52,6 +64,18 @@ func raiseNetwork(ns string, rack *RackSpec) error {
 	})
 }
 
+// giveAddress gives the control plane's address to its interface.
+func giveAddress(link netlink.Link, rack *RackSpec) error {
+	address, err := netlink.ParseAddr(rack.Network.CIDR)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrReplace(link, address); err != nil {
+		return fmt.Errorf("address %s on %s: %w", rack.Network.CIDR, link.Attrs().Name, err)
+	}
+	return nil
+}
+
 func raiseTap(name, alias string, br netlink.Link) error {
 	tap, err := ensureLink(&netlink.Tuntap{
 		LinkAttrs: netlink.LinkAttrs{Name: name},
@@ -65,7 +89,7 @@ func raiseTap(name, alias string, br netlink.Link) error {
 		return fmt.Errorf("alias of tap %s: %w", name, err)
 	}
 	if err := netlink.LinkSetMaster(tap, br); err != nil {
-		return fmt.Errorf("tap %s on bridge %s: %w", name, bridge, err)
+		return fmt.Errorf("tap %s on bridge %s: %w", name, door, err)
 	}
 	return netlink.LinkSetUp(tap)
 }

@@ -40,8 +40,9 @@ type qemu struct {
 	ended   chan string // the guest stopped by itself: QMP's ShutdownCause
 }
 
-// startQEMU runs QEMU inside the namespace, connects to it, and leaves it paused.
-func startQEMU(ctx context.Context, ns, dir string, args []string, tpm bool) (q *qemu, err error) {
+// startQEMU runs QEMU inside the namespace, connects to it, and leaves it paused. The taps, which may be in other
+// namespaces, are its file descriptors from firstTap on.
+func startQEMU(ctx context.Context, ns, dir string, args []string, taps []tap, tpm bool) (q *qemu, err error) {
 	for _, socket := range []string{fileQMP, fileSerial, fileVNC, fileTPM} { // of one that was killed
 		if err := os.Remove(filepath.Join(dir, socket)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -55,12 +56,21 @@ func startQEMU(ctx context.Context, ns, dir string, args []string, tpm bool) (q 
 			q, err = nil, errors.Join(err, q.process.end(), q.tpm.end())
 		}
 	}()
+	var cables []*os.File
+	for _, t := range taps {
+		cable, err := t.open()
+		if err != nil {
+			return q, err
+		}
+		defer cable.Close() // QEMU has its own
+		cables = append(cables, cable)
+	}
 	if tpm {
 		if q.tpm, err = startTPM(ctx, ns, dir); err != nil {
 			return q, err
 		}
 	}
-	q.process, err = spawn(ns, dir, fileLog, "qemu-system-x86_64", args...)
+	q.process, err = spawn(ns, dir, fileLog, cables, "qemu-system-x86_64", args...)
 	if err == nil {
 		err = q.process.await(ctx, func() error { return q.connect(ctx) })
 	}
@@ -73,7 +83,7 @@ func startTPM(ctx context.Context, ns, dir string) (*process, error) {
 		return nil, err
 	}
 	// --terminate: it ends when QEMU does, however that ends, so that nobody has to look after it.
-	p, err := spawn(ns, dir, "swtpm.log", "swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", "dir=tpm",
+	p, err := spawn(ns, dir, "swtpm.log", nil, "swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", "dir=tpm",
 		"--ctrl", "type=unixio,path="+fileTPM, "--pid", "file="+fileTPMPID)
 	if err != nil {
 		return nil, err
@@ -180,7 +190,7 @@ type process struct {
 	exited chan struct{} // closed when it is gone
 }
 
-func spawn(ns, dir, logName, name string, args ...string) (*process, error) {
+func spawn(ns, dir, logName string, files []*os.File, name string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(dir, logName), exited: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -193,7 +203,7 @@ func spawn(ns, dir, logName, name string, args ...string) (*process, error) {
 	}
 	p.from = info.Size()
 	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = dir, log, log, files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := netns.Do(ns, cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -19,13 +19,26 @@ import (
 // RackSpec is a rack's declaration, as in lab/rack.yaml.
 type RackSpec struct {
 	Name     string        `yaml:"rack"`
+	Fabric   string        `yaml:"fabric"` // bridge (default) or ovn
 	Network  NetworkSpec   `yaml:"network"`
 	Machines []MachineSpec `yaml:"machines"`
 }
 
-// NetworkSpec is the rack's one flat network.
+// The fabrics: what the machines' NICs are plugged into.
+const (
+	FabricBridge = "bridge" // one flat network
+	FabricOVN    = "ovn"    // whatever the northbound database says
+)
+
+// The edges: how a NIC meets OVN. A bridge has none.
+const (
+	EdgeOVS   = "ovs"   // on a chassis, as behind a DPU
+	EdgeTrunk = "trunk" // on a plain switch in a VLAN of its own; the switch's uplink is trunked into a chassis
+)
+
+// NetworkSpec is the network on which machines meet the control plane: quarantine, and with the bridge all there is.
 type NetworkSpec struct {
-	// CIDR is the host's own IPv4 address on the rack's bridge with the prefix length; 10.77.0.1/24 when left out.
+	// CIDR is the control plane's own IPv4 address in it with the prefix length; 10.77.0.1/24 when left out.
 	CIDR string `yaml:"cidr"`
 }
 
@@ -49,7 +62,8 @@ type BMCSpec struct {
 
 // NICSpec is one network card.
 type NICSpec struct {
-	MAC string `yaml:"mac"` // derived from the rack's and the machine's names when left out
+	MAC  string `yaml:"mac"`  // derived from the rack's and the machine's names when left out
+	Edge string `yaml:"edge"` // ovs (default) or trunk; the bridge takes no notice
 }
 
 // DiskSpec is one disk; its file is sparse.
@@ -143,6 +157,9 @@ func (r *RackSpec) fill() {
 	if r.Network.CIDR == "" {
 		r.Network.CIDR = "10.77.0.1/24"
 	}
+	if r.Fabric == "" {
+		r.Fabric = FabricBridge
+	}
 	for i := range r.Machines {
 		m := &r.Machines[i]
 		if m.Firmware == "" {
@@ -159,6 +176,9 @@ func (r *RackSpec) fill() {
 				m.NICs[n].MAC = deriveMAC(r.Name, m.Name, n)
 			}
 			m.NICs[n].MAC = strings.ToLower(m.NICs[n].MAC)
+			if m.NICs[n].Edge == "" {
+				m.NICs[n].Edge = EdgeOVS
+			}
 		}
 		for d := range m.Disks {
 			if m.Disks[d].Serial == "" {
@@ -210,15 +230,20 @@ func (c *checker) rack(r *RackSpec) {
 	if !rackName.MatchString(r.Name) {
 		c.bad([]any{"rack"}, "the rack's name (rack) is %s, not %q", nameAllowed, r.Name)
 	}
+	if r.Fabric != FabricBridge && r.Fabric != FabricOVN {
+		c.bad([]any{"fabric"}, "fabric is bridge or ovn, not %q", r.Fabric)
+	}
 	if prefix, err := netip.ParsePrefix(r.Network.CIDR); err != nil || !prefix.Addr().Is4() || prefix.Bits() > 29 {
 		c.bad([]any{"network", "cidr"}, "cidr is the host's IPv4 address with a prefix length of at most 29, such as 10.77.0.1/24, not %q", r.Network.CIDR)
+	} else if prefix.Overlaps(internetNetwork) {
+		c.bad([]any{"network", "cidr"}, "%s is the Internet's network in the lab", internetNetwork)
 	} else if prefix.Addr() == prefix.Masked().Addr() {
 		c.bad([]any{"network", "cidr"}, "cidr is the host's own address in the network: %s is the network itself", prefix.Addr())
 	}
 	if len(r.Machines) == 0 {
 		c.bad([]any{"machines"}, "a rack has at least one machine (machines)")
 	}
-	names, macs := map[string]bool{}, map[string]bool{}
+	names, macs, trunks := map[string]bool{}, map[string]bool{}, 0
 	for i := range r.Machines {
 		m := &r.Machines[i]
 		at := func(path ...any) []any { return append([]any{"machines", i}, path...) }
@@ -236,7 +261,15 @@ func (c *checker) rack(r *RackSpec) {
 				c.bad(at("nics", n, "mac"), "two NICs have the address %s", nic.MAC)
 			}
 			macs[nic.MAC] = true
+			if nic.Edge == EdgeTrunk {
+				trunks++
+			} else if nic.Edge != EdgeOVS {
+				c.bad(at("nics", n, "edge"), "edge is ovs or trunk, not %q", nic.Edge)
+			}
 		}
+	}
+	if trunks > vlans {
+		c.bad([]any{"machines"}, "a switch has %d VLANs, which is too few for %d nics with edge trunk", vlans, trunks)
 	}
 }
 

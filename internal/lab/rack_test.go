@@ -16,7 +16,7 @@ func TestTheShippedRackIsValid(t *testing.T) {
 	got := rack.Machines[0]
 	want := MachineSpec{
 		Name: "m1", BMC: BMCSpec{"redfish"}, Firmware: "uefi", CPUs: 2, MemoryMiB: 1024,
-		NICs:  []NICSpec{{"52:54:00:ad:a2:6d"}},
+		NICs:  []NICSpec{{"52:54:00:ad:a2:6d", EdgeOVS}, {"52:54:00:db:80:67", EdgeOVS}},
 		Disks: []DiskSpec{{"nvme", 4, "LAB0"}, {"virtio", 4, "LAB1"}},
 	}
 	for d := range got.Disks { // the serials' own test is below
@@ -25,7 +25,7 @@ func TestTheShippedRackIsValid(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if rack.Network.CIDR != "10.77.0.1/24" || len(rack.Machines) != 3 {
+	if rack.Network.CIDR != "10.77.0.1/24" || len(rack.Machines) != 3 || rack.Machines[2].NICs[0].Edge != EdgeTrunk {
 		t.Errorf("%+v", rack)
 	}
 }
@@ -46,6 +46,19 @@ machines:
     cpus: two
     nic: []
 `, "r:2: unknown field colour\nr:5: cannot unmarshal !!str `two` into int\nr:6: unknown field nic"},
+		"fabric and edges": {`rack: a
+fabric: token ring
+network: {cidr: 203.0.113.9/29}
+machines:
+  - name: m1
+    bmc: {kind: ipmi}
+    nics:
+      - {}
+      - {edge: ovs}
+      - edge: trunk
+      - edge: vlan
+`, "r:2: fabric is bridge or ovn, not \"token ring\"\nr:3: 203.0.113.0/24 is the Internet's network in the lab\n" +
+			`r:11: edge is ovs or trunk, not "vlan"`},
 		"values": {`rack: A Rack
 network:
   cidr: 10.0.0.0/24
@@ -113,6 +126,8 @@ func TestWhatIsDerivedIsStableAndDistinct(t *testing.T) {
 		deriveMAC("other", "m1", 0):   "52:54:00:7b:f3:0f",
 		deriveSerial("demo", "m1", 0): "LABC6745949CE0F",
 		deriveUUID("demo", "m1"):      "061bce88-b063-569d-af0a-327ee15a1bdb",
+		deriveServicesMAC("demo"):     "52:54:00:26:f1:3a",
+		deriveSwitchID("demo", "one"): "52:54:00:d7:69:db",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

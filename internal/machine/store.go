@@ -115,6 +115,9 @@ func (s *Service) Delete(ctx context.Context, tx *db.Tx, m *Machine) error {
 			return err
 		}
 	}
+	if err := s.Moved(ctx, tx, m.ID); err != nil {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM machine WHERE id = $1`, m.ID)
 	return err
 }
@@ -174,24 +177,37 @@ func (s *Service) AddNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
 	}
 	n.Created = s.clock.Now()
 	n.Updated, n.Address = n.Created, netip.PrefixFrom(addr, s.access.Quarantine.Bits).String()
-	_, err = tx.ExecContext(ctx, `INSERT INTO machine_nic (`+nicColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
-		n.ID, n.Machine, n.MAC, n.PXE, n.Address, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Created)
-	return err
+	if _, err := EdgeOf(n.Link); err != nil {
+		return err
+	}
+	if _, err = tx.ExecContext(ctx, `INSERT INTO machine_nic (`+nicColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
+		n.ID, n.Machine, n.MAC, n.PXE, n.Address, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Created); err != nil {
+		return err
+	}
+	return n.moved(ctx, tx)
 }
 
 // UpdateNIC saves what an operator changed of a network card.
 func (s *Service) UpdateNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
+	if _, err := EdgeOf(n.Link); err != nil {
+		return err
+	}
 	n.Updated = s.clock.Now()
 	_, err := tx.ExecContext(ctx, `UPDATE machine_nic SET mac = $2, pxe = $3, link = $4, extra = $5, updated_at = $6 WHERE id = $1`,
 		n.ID, n.MAC, n.PXE, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Updated)
 	if db.IsDuplicate(err) {
 		return fault.New(fault.Conflict, "A port with MAC address %s already exists.", n.MAC)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return n.moved(ctx, tx)
 }
 
 // DeleteNIC forgets a network card.
-func (s *Service) DeleteNIC(ctx context.Context, q db.Querier, id string) error {
-	_, err := q.ExecContext(ctx, `DELETE FROM machine_nic WHERE id = $1`, id)
-	return err
+func (s *Service) DeleteNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM machine_nic WHERE id = $1`, n.ID); err != nil {
+		return err
+	}
+	return n.moved(ctx, tx)
 }

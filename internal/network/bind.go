@@ -69,6 +69,8 @@ type Place struct {
 	Host string // the machine
 	MAC  string // of the NIC; empty: the port keeps its own
 	Edge Edge   // zero: the NIC meets no network that enforces anything
+	// Reserved is a NIC that is still in quarantine: the port has its MAC already, and is plugged in by binding it once more.
+	Reserved bool
 }
 
 // Bind puts a port on a NIC of a machine: the port has the NIC's MAC from now on, and gets leases. Binding it again, also
@@ -79,7 +81,7 @@ func (s *Service) Bind(ctx context.Context, tx *db.Tx, id string, at Place) erro
 	if err != nil {
 		return err
 	}
-	if p.Host == at.Host && p.MAC == strings.ToLower(at.MAC) && p.Edge == at.Edge {
+	if p.Host == at.Host && p.MAC == strings.ToLower(at.MAC) && p.Edge == at.plugged() {
 		return nil
 	}
 	if err := s.place(ctx, tx, p, at); err != nil {
@@ -89,6 +91,14 @@ func (s *Service) Bind(ctx context.Context, tx *db.Tx, id string, at Place) erro
 		return err
 	}
 	return s.savePort(ctx, tx, p)
+}
+
+// plugged is the edge that carries the port now.
+func (at Place) plugged() Edge {
+	if at.Reserved {
+		return Edge{}
+	}
+	return at.Edge
 }
 
 // place puts the port, which the caller saves, on a NIC; without a host on none.
@@ -103,13 +113,14 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, p *Port, at Place) error
 	case mac == "":
 		mac = p.MAC
 	}
-	if at.Edge != p.Edge || at.Host == "" {
+	if at.plugged() != p.Edge || at.Host == "" {
 		p.Up = false // OVN tells anew
 	}
 	p.Host, p.Edge = at.Host, at.Edge
 	if err := s.enforceable(ctx, tx, p); err != nil {
 		return err
 	}
+	p.Edge = at.plugged()
 	if err := s.readdressMAC(ctx, tx, p, mac); err != nil || p.Host == "" {
 		return err
 	}

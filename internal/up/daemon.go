@@ -189,7 +189,8 @@ func (s *site) startServer(ctx context.Context) error {
 		}
 	}
 	// Its own word is asked for, since another program may answer at the address.
-	if err := d.await(ctx, func() bool { return config.ReadyPID(s.Home) == d.pid() }); err != nil {
+	said := func() bool { pid := d.pid(); return pid != 0 && config.ReadyPID(s.Home) == pid }
+	if err := d.await(ctx, said); err != nil {
 		return err
 	}
 	s.show.note("%s answers after %.1f s", s.apiURL(), time.Since(started).Seconds())
@@ -214,9 +215,10 @@ func (s *site) writeConfig() error {
 	if !ok {
 		machines = map[string]any{}
 	}
-	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, "rack", s.rack.Network
+	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, s.rack.Interface, s.rack.Network
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
 	c["home"], c["machines"] = s.Home, machines
+	s.configureOVN(c)
 	if c["listen"], err = freeAddress(c["listen"], "127.0.0.1:8000"); err != nil {
 		return err
 	}
@@ -233,6 +235,20 @@ func (s *site) writeConfig() error {
 		return err
 	}
 	return os.WriteFile(path, text, 0o600)
+}
+
+// configureOVN names the rack's OVN, or none where the rack is on a bridge.
+func (s *site) configureOVN(c map[string]any) {
+	if s.rack.OVN == nil {
+		delete(c, "ovn")
+		return
+	}
+	ovn, ok := c["ovn"].(map[string]any)
+	if !ok {
+		ovn = map[string]any{}
+		c["ovn"] = ovn
+	}
+	ovn["nb"], ovn["sb"], ovn["external_physical"] = s.rack.OVN.NB, s.rack.OVN.SB, s.rack.OVN.ExternalPhysical
 }
 
 // signingPair unlocks the key that the lab's firmware trusts under Secure Boot: the one of Debian's package ovmf, which

@@ -257,6 +257,6 @@ func (a *api) deletePort(r *osapi.Request) (any, error) {
 		if m.Instance != "" && !m.Maintenance {
 			return fault.New(fault.Conflict, "Cannot delete the port %s as instance %s is on its node. Put the node into maintenance first.", nic.ID, m.Instance)
 		}
-		return a.machines.DeleteNIC(r.Context(), tx, nic.ID)
+		return a.machines.DeleteNIC(r.Context(), tx, nic)
 	})
 }

@@ -186,8 +186,16 @@ func (c *Cluster) Close() error {
 // Destroy is Close, and the folder is removed.
 func (c *Cluster) Destroy() error { return errors.Join(c.Close(), os.RemoveAll(c.dir)) }
 
-// namespace is the name of one of the run's network namespaces.
-func (c *Cluster) namespace(part string) string { return "ingot-" + c.name + "-" + part }
+// namespace is the name of one of a run's network namespaces.
+func namespace(run, part string) string { return "ingot-" + run + "-" + part }
+
+func (c *Cluster) namespace(part string) string { return namespace(c.name, part) }
+
+// ChassisNamespace is the network namespace of a chassis of a run, where its machines' taps are.
+func ChassisNamespace(run, chassis string) string { return namespace(run, chassisPart(chassis)) }
+
+// ToRNamespace is the network namespace of a plain switch of a run, where its servers' taps are.
+func ToRNamespace(run, name string) string { return namespace(run, torPart(name)) }
 
 // Namespace is the network namespace of a chassis, where its machines' taps are opened; "" when there is no such chassis.
 func (c *Cluster) Namespace(chassis string) string {

@@ -22,7 +22,7 @@ type remains struct {
 }
 
 // namespace of a part, if it has one.
-func (r *remains) namespace(part string) string { return "ingot-" + r.Run + "-" + part }
+func (r *remains) namespace(part string) string { return namespace(r.Run, part) }
 
 func remainsFile(dir string) string { return filepath.Join(dir, "cluster.json") }
 

@@ -22,6 +22,9 @@ const (
 	noVLAN = "4095"
 )
 
+// torPart is what the namespace and the folder of a plain switch are called.
+func torPart(name string) string { return "tor-" + name }
+
 // ToR ensures a switch; one goroutine at a time may. Its uplinks and ports are what is called for after each Start.
 func (c *Cluster) ToR(ctx context.Context, name string) (*ToR, error) {
 	if !nameAllowed.MatchString(name) {
@@ -33,7 +36,7 @@ func (c *Cluster) ToR(ctx context.Context, name string) (*ToR, error) {
 	if t != nil {
 		return t, nil
 	}
-	part := "tor-" + name
+	part := torPart(name)
 	t = &ToR{name: name, vswitch: c.newVswitch(part, part), Namespace: c.namespace(part), uplinks: map[string]string{}}
 	if err := c.claim(part); err != nil {
 		return nil, err

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+)
+
+// check names every mistake in the part ovn.
+func (o *OVN) check() (mistakes []mistake) {
+	wrong := func(key, format string, args ...any) {
+		mistakes = append(mistakes, mistake{"ovn." + key, fmt.Sprintf(format, args...)})
+	}
+	if o.NB == "" && o.SB != "" {
+		wrong("sb", "nb and sb belong together")
+	}
+	if o.SB == "" && o.NB != "" {
+		wrong("nb", "nb and sb belong together")
+	}
+	secure := false
+	for _, database := range []struct{ key, list string }{{"nb", o.NB}, {"sb", o.SB}} {
+		if database.list == "" {
+			continue
+		}
+		for endpoint := range strings.SplitSeq(database.list, ",") {
+			endpoint = strings.TrimSpace(endpoint)
+			if !isEndpoint(endpoint) {
+				wrong(database.key, "%q is not unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT", endpoint)
+			}
+			secure = secure || strings.HasPrefix(endpoint, "ssl:")
+		}
+	}
+	if files := [...]string{o.TLS.Cert, o.TLS.Key, o.TLS.CA}; files != [3]string{} {
+		for _, file := range files {
+			if file == "" {
+				wrong("tls", "cert, key and ca belong together")
+				break
+			}
+		}
+	} else if secure {
+		wrong("tls", "an endpoint with ssl: needs cert, key and ca")
+	}
+	if o.Owner == "" || strings.ContainsAny(o.Owner, " \t\r\n\x00") {
+		wrong("owner", "it must be a word, not %q", o.Owner)
+	}
+	if strings.ContainsAny(o.ExternalPhysical, " :,\t\r\n\x00") { // as in ovn-bridge-mappings
+		wrong("external_physical", "%q is no name of a physical network", o.ExternalPhysical)
+	}
+	return mistakes
+}
+
+func isEndpoint(text string) bool {
+	kind, address, _ := strings.Cut(text, ":")
+	switch kind {
+	case "unix":
+		return filepath.IsAbs(address)
+	case "tcp", "ssl":
+		host, port, err := net.SplitHostPort(address)
+		return err == nil && host != "" && port != ""
+	}
+	return false
+}

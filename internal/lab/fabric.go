@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/ingotcloud/ingot/internal/lab/ovn"
+	"github.com/ingotcloud/ingot/internal/netns"
+)
+
+// folderOVN in the rack's folder is OVN's; no machine can have its name.
+const folderOVN = "lab.ovn"
+
+// ServicesPort is the logical port that the control plane's interface is.
+const ServicesPort = "ingot-services"
+
+// chassis of a rack. Both are gateways, so that one may die; machines are spread over them, so that networks span both.
+var chassis = []ovn.ChassisSpec{{Name: "one", Gateway: true}, {Name: "two", Gateway: true}}
+
+// The plain switch for the NICs that want one, the chassis that its uplink goes to, and the logical port that the uplink is.
+const (
+	torName    = "top"
+	torChassis = "two"
+	torUplink  = "uplink-" + torName
+)
+
+// The Internet's network, which nobody has (RFC 5737), and its gateway's address in it.
+var (
+	internetNetwork = netip.MustParsePrefix("203.0.113.0/24")
+	internetGateway = netip.MustParsePrefix("203.0.113.1/24")
+)
+
+// edge is where a NIC is plugged in.
+type edge struct {
+	chassis string // the trunk's: where its VLAN goes
+	iface   string // iface-id; empty for the trunk
+	vlan    uint16 // 0 for ovs
+}
+
+// edges of all NICs by MAC. What the control plane is told of a NIC follows from its MAC alone, so that it stays true when
+// the rack file changes; two NICs whose VLANs collide are the exception.
+func edges(rack *RackSpec) map[string]edge {
+	all, taken := map[string]edge{}, map[uint16]bool{}
+	for i, m := range rack.Machines {
+		for _, nic := range m.NICs {
+			if nic.Edge == EdgeOVS {
+				all[nic.MAC] = edge{chassis: chassis[i%len(chassis)].Name, iface: "nic-" + strings.ReplaceAll(nic.MAC, ":", "")}
+				continue
+			}
+			vlan := deriveVLAN(nic.MAC)
+			for taken[vlan] {
+				vlan = firstVLAN + (vlan-firstVLAN+1)%vlans
+			}
+			taken[vlan] = true
+			all[nic.MAC] = edge{chassis: torChassis, vlan: vlan}
+		}
+	}
+	return all
+}
+
+// namespace is where the NIC's tap is.
+func (e edge) namespace(run string) string {
+	if e.vlan != 0 {
+		return ovn.ToRNamespace(run, torName)
+	}
+	return ovn.ChassisNamespace(run, e.chassis)
+}
+
+// link is what the control plane is told.
+func (e edge) link(rack string) *Link {
+	if e.vlan != 0 {
+		return &Link{SwitchID: deriveSwitchID(rack, torName), SwitchInfo: "trunk:" + torUplink, PortID: strconv.Itoa(int(e.vlan))}
+	}
+	return &Link{SwitchID: deriveSwitchID(rack, e.chassis), SwitchInfo: "ovs", PortID: e.iface}
+}
+
+// raiseOVN ensures an OVN with the control plane, the machines and the Internet plugged in. Which of them reach each other
+// is up to the northbound database, which is empty at first: nobody reaches anybody.
+func (r *Rack) raiseOVN(ctx context.Context, rack *RackSpec, old *Description) error {
+	dir := filepath.Join(r.dir, folderOVN)
+	if old != nil && !sameWiring(old, r.description) {
+		// An interface that is still where it was would claim its logical port against the new one.
+		if err := ovn.Sweep(dir); err != nil {
+			return err
+		}
+	}
+	cluster, err := ovn.Start(ctx, ovn.Config{Name: r.description.Run, Dir: dir, Chassis: chassis, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.undo = append(r.undo, cluster.Close)
+	r.ovn = cluster
+	internet, err := cluster.Internet(ctx, internetGateway)
+	if err != nil {
+		return err
+	}
+	r.description.OVN = &OVNDescription{
+		NB: cluster.NB(), SB: cluster.SB(), ServicesPort: ServicesPort, ServicesMAC: deriveServicesMAC(rack.Name),
+		ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String(), InternetNetns: internet.Namespace,
+	}
+	if err := r.raiseDoor(ctx, rack); err != nil {
+		return fmt.Errorf("the control plane's interface: %w", err)
+	}
+	return r.plugMachines(ctx, rack)
+}
+
+// sameWiring says whether every NIC of one description is where it is in the other, and no other NIC is.
+func sameWiring(a, b *Description) bool {
+	nics := func(d *Description) (all [][]NICDescription) {
+		for _, m := range d.Machines {
+			all = append(all, m.NICs)
+		}
+		return all
+	}
+	return reflect.DeepEqual(nics(a), nics(b))
+}
+
+// raiseDoor ensures the control plane's interface.
+func (r *Rack) raiseDoor(ctx context.Context, rack *RackSpec) error {
+	cable := ovn.Cable{Namespace: r.description.Netns, Name: door, MAC: r.description.OVN.ServicesMAC}
+	if err := r.ovn.PlugCable(ctx, chassis[0].Name, cable, ServicesPort); err != nil {
+		return err
+	}
+	return netns.Do(r.description.Netns, func() error {
+		link, err := netlink.LinkByName(door)
+		if err != nil {
+			return err
+		}
+		return giveAddress(link, rack)
+	})
+}
+
+// plugMachines ensures the taps.
+func (r *Rack) plugMachines(ctx context.Context, rack *RackSpec) error {
+	all := edges(rack)
+	for i, m := range rack.Machines {
+		for n, nic := range m.NICs {
+			e := all[nic.MAC]
+			plug := func() error { return r.ovn.PlugTap(ctx, e.chassis, tapName(i, n), e.iface) }
+			if e.vlan != 0 {
+				plug = func() error { return r.plugTrunk(ctx, tapName(i, n), e) }
+			}
+			if err := plug(); err != nil {
+				return fmt.Errorf("machine %s: nic%d: %w", m.Name, n, err)
+			}
+		}
+	}
+	return nil
+}
+
+// plugTrunk ensures the plain switch, which a rack without such a NIC does not have, and the tap on it.
+func (r *Rack) plugTrunk(ctx context.Context, tap string, e edge) error {
+	tor, err := r.ovn.ToR(ctx, torName)
+	if err != nil {
+		return err
+	}
+	if err := tor.Uplink(ctx, e.chassis, torUplink); err != nil {
+		return err
+	}
+	return tor.PortTap(ctx, tap, e.vlan, e.chassis)
+}
+
+// route is the network namespace from which an address is dialled: the control plane's for one of the machines' network,
+// the Internet's for any other.
+func (r *Rack) route(to netip.Addr) string {
+	if r.description.OVN == nil || netip.MustParsePrefix(r.description.Network).Contains(to) {
+		return r.description.Netns
+	}
+	return r.description.OVN.InternetNetns
+}

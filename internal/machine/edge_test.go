@@ -1,0 +1,30 @@
+package machine
+
+import (
+	"testing"
+
+	"github.com/ingotcloud/ingot/internal/fault"
+)
+
+func TestEdgeOfALocalLinkConnection(t *testing.T) {
+	for name, c := range map[string]struct {
+		link map[string]any
+		want Edge
+		bad  bool
+	}{
+		"none":                 {},
+		"a switch of any kind": {link: map[string]any{"switch_info": "tor-17", "port_id": "Ethernet1"}},
+		"Open vSwitch":         {link: map[string]any{"switch_info": "ovs", "port_id": "nic-1"}, want: Edge{Kind: EdgeOVS, Interface: "nic-1"}},
+		"without an iface-id":  {link: map[string]any{"switch_info": "ovs"}, bad: true},
+		"behind a trunk":       {link: map[string]any{"switch_info": "trunk:up-1", "port_id": "17"}, want: Edge{Kind: EdgeTrunk, Interface: "up-1", VLAN: 17}},
+		"no VLAN":              {link: map[string]any{"switch_info": "trunk:up-1", "port_id": "4095"}, bad: true},
+		"no uplink":            {link: map[string]any{"switch_info": "trunk:", "port_id": "17"}, bad: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			edge, err := EdgeOf(c.link)
+			if c.bad != fault.Is(err, fault.Invalid) || edge != c.want {
+				t.Errorf("%v, %v", edge, err)
+			}
+		})
+	}
+}
