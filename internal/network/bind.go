@@ -81,7 +81,7 @@ func (s *Service) Bind(ctx context.Context, tx *db.Tx, id string, at Place) erro
 	if err != nil {
 		return err
 	}
-	if p.Host == at.Host && p.MAC == strings.ToLower(at.MAC) && p.Edge == at.plugged() {
+	if p.Host == at.Host && p.MAC == strings.ToLower(at.MAC) && p.Edge == at.Edge && p.Plugged == !at.Reserved {
 		return nil
 	}
 	if err := s.place(ctx, tx, p, at); err != nil {
@@ -91,14 +91,6 @@ func (s *Service) Bind(ctx context.Context, tx *db.Tx, id string, at Place) erro
 		return err
 	}
 	return s.savePort(ctx, tx, p)
-}
-
-// plugged is the edge that carries the port now.
-func (at Place) plugged() Edge {
-	if at.Reserved {
-		return Edge{}
-	}
-	return at.Edge
 }
 
 // place puts the port, which the caller saves, on a NIC; without a host on none.
@@ -113,14 +105,14 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, p *Port, at Place) error
 	case mac == "":
 		mac = p.MAC
 	}
-	if at.plugged() != p.Edge || at.Host == "" {
+	plugged := at.Host != "" && !at.Reserved
+	if at.Edge != p.Edge || !plugged {
 		p.Up = false // OVN tells anew
 	}
-	p.Host, p.Edge = at.Host, at.Edge
+	p.Host, p.Edge, p.Plugged = at.Host, at.Edge, plugged
 	if err := s.enforceable(ctx, tx, p); err != nil {
 		return err
 	}
-	p.Edge = at.plugged()
 	if err := s.readdressMAC(ctx, tx, p, mac); err != nil || p.Host == "" {
 		return err
 	}

@@ -142,7 +142,8 @@ type Port struct {
 	QoS          string         // id of its policy; empty: the network's
 	NetworkQoS   string         // id of the network's policy; empty: none
 	Profile      map[string]any // binding:profile, as an admin gave it
-	Edge         Edge           // where it is plugged in while it is bound
+	Edge         Edge           // of the NIC that it is bound to
+	Plugged      bool           // into that edge; before, the NIC is only reserved for it
 	Up           bool           // OVN carries it: its flows are there
 }
 

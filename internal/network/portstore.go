@@ -8,12 +8,12 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
-const portColumns = metaColumns + `, network, mac, admin_up, device, device_owner, host, vnic, dns_name, port_security, pairs, dhcp_options, qos, profile, edge, up`
+const portColumns = metaColumns + `, network, mac, admin_up, device, device_owner, host, vnic, dns_name, port_security, pairs, dhcp_options, qos, profile, edge, plugged, up`
 
 func scanPort(row db.Scanner) (*Port, error) {
 	var p Port
 	err := row.Scan(append(p.columns(), &p.Network, &p.MAC, &p.AdminUp, &p.DeviceID, &p.DeviceOwner, &p.Host, &p.AskedVNIC, &p.DNSName, &p.PortSecurity,
-		db.JSON(&p.AllowedPairs), db.JSON(&p.DHCPOptions), &p.QoS, db.JSON(&p.Profile), db.JSON(&p.Edge), &p.Up, &p.NetworkQoS)...)
+		db.JSON(&p.AllowedPairs), db.JSON(&p.DHCPOptions), &p.QoS, db.JSON(&p.Profile), db.JSON(&p.Edge), &p.Plugged, &p.Up, &p.NetworkQoS)...)
 	return &p, err
 }
 
@@ -23,7 +23,7 @@ func (p *Port) row() []any {
 		p.Profile = map[string]any{}
 	}
 	return append(p.written(), p.Network, p.MAC, p.AdminUp, p.DeviceID, p.DeviceOwner, p.Host, p.AskedVNIC, p.DNSName, p.PortSecurity,
-		db.JSON(orEmpty(p.AllowedPairs)), db.JSON(orEmpty(p.DHCPOptions)), p.QoS, db.JSON(p.Profile), db.JSON(p.Edge), p.Up)
+		db.JSON(orEmpty(p.AllowedPairs)), db.JSON(orEmpty(p.DHCPOptions)), p.QoS, db.JSON(p.Profile), db.JSON(p.Edge), p.Plugged, p.Up)
 }
 
 // PortFilter narrows a list of ports; an empty field does not.

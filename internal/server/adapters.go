@@ -7,6 +7,10 @@ import (
 	"github.com/ingotcloud/ingot/internal/deployimage"
 	"github.com/ingotcloud/ingot/internal/driver/netboot"
 	"github.com/ingotcloud/ingot/internal/image"
+	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/qos"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
 // bootSource tells the network boot server what the domains know: a NIC is in quarantine, or on its tenant's network,
@@ -45,4 +49,18 @@ func (a agentImages) Manifest(ctx context.Context, id string) (deployimage.Manif
 
 func (a agentImages) OpenBlob(ctx context.Context, id string) (io.ReadSeekCloser, error) {
 	return a.images.OpenBlob(ctx, id)
+}
+
+// joinNetworks tells the domains of the network about each other: what a port names, what is shared, how many there may be.
+func (p *parts) joinNetworks() {
+	counts := p.routers.Counts()
+	counts[securitygroup.GroupKind], counts[securitygroup.RuleKind], counts[trunk.Kind] = p.groups.CountGroups, p.groups.CountRules, p.trunks.Count
+	p.networks.Surround(network.Surroundings{
+		Groups: p.groups, Policies: p.policies, Counts: counts,
+		Owners: map[string]network.Owner{
+			securitygroup.GroupKind: p.groups.GroupOwner, securitygroup.AddressGroupKind: p.groups.AddressGroupOwner, qos.PolicyKind: p.policies.Owner,
+		},
+	})
+	p.groups.Shares, p.groups.Quotas, p.trunks.Quotas = p.networks, p.networks, p.networks
+	p.policies.Shares, p.policies.Users = p.networks, []qos.Users{p.networks, p.routers}
 }

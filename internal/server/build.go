@@ -30,8 +30,11 @@ import (
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/secret"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/trunk"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -47,6 +50,9 @@ type parts struct {
 	machines  *machine.Service
 	networks  *network.Service
 	routers   *router.Service
+	groups    *securitygroup.Service
+	policies  *qos.Service
+	trunks    *trunk.Service
 	instances *instance.Service
 	api       *osapi.Server
 }
@@ -90,7 +96,8 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
 	p.networks = network.New(p.db, p.clock, log)
 	p.routers = router.New(p.clock, p.networks)
-	p.networks.Surround(network.Surroundings{Counts: p.routers.Counts()})
+	p.groups, p.policies, p.trunks = securitygroup.New(p.clock), qos.New(p.clock), trunk.New(p.clock, p.networks)
+	p.joinNetworks()
 	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
 	if err != nil || len(admins) == 0 {
 		return nil, errors.Join(errors.New("the project admin is missing"), err)
@@ -112,7 +119,7 @@ func (p *parts) dialects() []osapi.Dialect {
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
-		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers}, p.db),
+		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
 	}
 }

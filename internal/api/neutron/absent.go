@@ -16,12 +16,6 @@ type absent struct {
 }
 
 var notThereYet = []absent{
-	{"security-groups", "security_groups", "SecurityGroupNotFound", "Security group", osapi.Member},
-	{"security-group-rules", "security_group_rules", "SecurityGroupRuleNotFound", "Security group rule", osapi.Member},
-	{"address-groups", "address_groups", "AddressGroupNotFound", "Address group", osapi.Member},
-	{"trunks", "trunks", "TrunkNotFound", "Trunk", osapi.Member},
-	{"qos/policies", "policies", "QosPolicyNotFound", "QoS policy", osapi.Admin},
-	{"qos/rule-types", "rule_types", "HTTPNotFound", "QoS rule type", osapi.Policy{}},
 	{"agents", "agents", "AgentNotFound", "Agent", osapi.Policy{}},
 }
 

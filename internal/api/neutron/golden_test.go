@@ -18,8 +18,8 @@ func TestGolden(t *testing.T) {
 	l := c.joined(demo)
 	_, second := c.newNetwork(demo, "10.9.0.0/24", false)
 	ids := map[string]string{
-		"networks": c.net.ID, "subnets": c.subnet, "ports": port, "quotas": demoProject,
-		"routers": l.router, "floatingips": c.floatingIP(demo, l, nil)["id"].(string),
+		"networks": c.net.ID, "subnets": c.subnet, "ports": port, "quotas": demoProject, "routers": l.router, "floatingips": c.floatingIP(demo, l, nil)["id"].(string),
+		"security-groups": c.make(demo, "security_group", object{"name": "recorded"})["id"].(string),
 	}
 	bodies := map[string]any{
 		"POST_v2.0_ports":      object{"port": object{"name": "cliport", "network_id": c.net.ID, "admin_state_up": true}},
@@ -35,6 +35,11 @@ func TestGolden(t *testing.T) {
 		"POST_v2.0_floatingips":                    object{"floatingip": object{"floating_network_id": l.out, "tenant_id": demoProject}},
 		"PUT_v2.0_floatingips_ID":                  object{"floatingip": object{"port_id": l.port}},
 	}
+	bodies["POST_v2.0_security-groups"] = object{"security_group": object{"name": "clisg", "description": "clisg"}}
+	bodies["POST_v2.0_security-group-rules"] = object{"security_group_rule": object{
+		"security_group_id": ids["security-groups"], "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22,
+		"remote_ip_prefix": "0.0.0.0/0", "remote_group_id": nil, "description": "",
+	}}
 	admins := map[string]bool{"PUT_v2.0_networks_ID": true} // the network is not the tenant's here
 	files, err := os.ReadDir("testdata/golden")
 	if err != nil || len(files) < 20 {
@@ -84,6 +89,8 @@ func TestGolden(t *testing.T) {
 // optional are keys that depend on who asks, on the kind of network, or on a service that is not there yet.
 func optional(key string) bool {
 	switch key {
+	case "standard_attr_id", "belongs_to_default_sg": // the number of a row of Neutron's database; a field that Zed has not got
+		return true
 	case "is_default", "endpoint_group", "vpnservice", "ipsec_site_connection", "ipsecpolicy", "ikepolicy":
 		return true
 	}

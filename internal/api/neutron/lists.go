@@ -56,6 +56,9 @@ func filter(q *osapi.Query, all []object, example object) ([]object, error) {
 	var tests []func(object) bool
 	for name, test := range tagFilters {
 		if values := q.Strings(name); len(values) > 0 {
+			if _, tagged := example["tags"]; !tagged {
+				return nil, fault.New(fault.Invalid, "['%s'] is invalid attribute for filtering", name)
+			}
 			want := strings.Split(strings.Join(values, ","), ",")
 			tests = append(tests, func(o object) bool { return test(o["tags"].([]string), want) })
 		}

@@ -103,6 +103,11 @@ func (a *api) createNetworks(r *osapi.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !b.QoS.Set {
+			if spec.QoS, err = a.policies.Default(r.Context(), tx, spec.Project); err != nil {
+				return nil, err
+			}
+		}
 		n, err := a.networks.CreateNetwork(r.Context(), tx, spec)
 		if err != nil {
 			return nil, err

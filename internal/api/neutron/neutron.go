@@ -9,18 +9,27 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
 // Services are the domains behind the API.
 type Services struct {
 	Networks *network.Service
 	Routers  *router.Service
+	Groups   *securitygroup.Service
+	Policies *qos.Service
+	Trunks   *trunk.Service
 }
 
 type api struct {
 	networks *network.Service
 	routers  *router.Service
+	groups   *securitygroup.Service
+	policies *qos.Service
+	trunks   *trunk.Service
 	db       *db.DB
 }
 
@@ -28,7 +37,7 @@ type object = osapi.Object
 
 // Dialect is the Networking API at /network.
 func Dialect(s Services, d *db.DB) osapi.Dialect {
-	a := &api{networks: s.Networks, routers: s.Routers, db: d}
+	a := &api{s.Networks, s.Routers, s.Groups, s.Policies, s.Trunks, d}
 	routes := a.routes()
 	for i := range routes {
 		routes[i].Handle = named(routes[i].Handle)
@@ -54,6 +63,12 @@ func (a *api) routes() []osapi.Route {
 		a.addressScopeRoutes(),
 		a.rbacRoutes(),
 		a.availabilityRoutes(),
+		a.securityGroupRoutes(),
+		a.securityGroupRuleRoutes(),
+		a.addressGroupRoutes(),
+		a.qosPolicyRoutes(),
+		a.qosRuleRoutes(),
+		a.trunkRoutes(),
 		a.quotaRoutes(),
 		a.tagRoutes(),
 		absentRoutes(),
@@ -82,7 +97,7 @@ func resources(r *osapi.Request) (any, error) {
 }
 
 // exceptions are Neutron's names for what the domain refuses (neutron_lib/exceptions); clients look at them.
-var exceptions = map[network.Reason]string{
+var exceptions = map[error]string{
 	network.NoSuchNetwork:      "NetworkNotFound",
 	network.NoSuchSubnet:       "SubnetNotFound",
 	network.NoSuchPort:         "PortNotFound",
@@ -166,17 +181,60 @@ var exceptions = map[network.Reason]string{
 
 	network.RBACTwice: "DuplicateRbacPolicy",
 	network.RBACInUse: "RbacPolicyInUse",
+
+	securitygroup.NoSuchGroup:          "SecurityGroupNotFound",
+	securitygroup.GroupInUse:           "SecurityGroupInUse",
+	securitygroup.DefaultExists:        "SecurityGroupDefaultAlreadyExists",
+	securitygroup.DefaultStays:         "SecurityGroupCannotRemoveDefault",
+	securitygroup.DefaultKeepsName:     "SecurityGroupCannotUpdateDefault",
+	securitygroup.NoSuchRule:           "SecurityGroupRuleNotFound",
+	securitygroup.RuleExists:           "SecurityGroupRuleExists",
+	securitygroup.NoSuchProtocol:       "SecurityGroupRuleInvalidProtocol",
+	securitygroup.BadPortRange:         "SecurityGroupInvalidPortRange",
+	securitygroup.BadPort:              "SecurityGroupInvalidPortValue",
+	securitygroup.PortsNeedProtocol:    "SecurityGroupProtocolRequiredWithPorts",
+	securitygroup.ProtocolWithoutPorts: "SecurityGroupInvalidProtocolForPort",
+	securitygroup.BadICMP:              "SecurityGroupInvalidIcmpValue",
+	securitygroup.ICMPNeedsType:        "SecurityGroupMissingIcmpType",
+	securitygroup.WrongVersion:         "SecurityGroupEthertypeConflictWithProtocol",
+	securitygroup.WrongCIDR:            "SecurityGroupRuleParameterConflict",
+	securitygroup.ManyRemotes:          "SecurityGroupRemoteGroupAndRemoteIpPrefix",
+	securitygroup.NoSuchAddressGroup:   "AddressGroupNotFound",
+	securitygroup.AddressGroupInUse:    "AddressGroupInUse",
+	securitygroup.NoSuchAddresses:      "AddressesNotFound",
+	securitygroup.AddressesExist:       "AddressesAlreadyExist",
+
+	qos.NoSuchPolicy:  "QosPolicyNotFound",
+	qos.NoSuchRule:    "QosRuleNotFound",
+	qos.PolicyInUse:   "QosPolicyInUse",
+	qos.DefaultExists: "QosPolicyDefaultAlreadyExists",
+	qos.RuleConflicts: "QoSRulesConflict",
+
+	trunk.NoSuchTrunk:     "TrunkNotFound",
+	trunk.NoSuchSubport:   "SubPortNotFound",
+	trunk.ParentInUse:     "PortInUseAsTrunkParent",
+	trunk.SubportInUse:    "PortInUseAsSubPort",
+	trunk.NotAParent:      "ParentPortInUse",
+	trunk.NotASubport:     "PortInUse",
+	trunk.VLANInUse:       "DuplicateSubPort",
+	trunk.MTUTooLarge:     "SubPortMtuGreaterThanTrunkPortMtu",
+	trunk.TrunkDisabled:   "TrunkDisabled",
+	trunk.EdgeCarriesNone: "PortBindingError",
 }
 
 // named gives what a handler refuses Neutron's name.
 func named(handle osapi.Handler) osapi.Handler {
 	return func(r *osapi.Request) (any, error) {
 		result, err := handle(r)
-		var why network.Reason
-		if errors.As(err, &why) {
-			err = &osapi.Error{Type: exceptions[why], Err: err}
+		if err == nil {
+			return result, nil
 		}
-		return result, err
+		for why, name := range exceptions {
+			if errors.Is(err, why) {
+				return nil, &osapi.Error{Type: name, Err: err}
+			}
+		}
+		return nil, err
 	}
 }
 

@@ -114,6 +114,9 @@ func (a *api) listPorts(r *osapi.Request) (any, error) {
 	for _, p := range found {
 		all = append(all, portObject(r, p))
 	}
+	if err := a.addTrunkDetails(r, all...); err != nil {
+		return nil, err
+	}
 	return list(r, "ports", all, portObject(r, &network.Port{}))
 }
 
@@ -122,7 +125,11 @@ func (a *api) showPort(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return show(r, "port", portObject(r, p))
+	o := portObject(r, p)
+	if err := a.addTrunkDetails(r, o); err != nil {
+		return nil, err
+	}
+	return show(r, "port", o)
 }
 
 func (a *api) createPorts(r *osapi.Request) (any, error) {
@@ -179,6 +186,9 @@ func (a *api) deletePort(r *osapi.Request) (any, error) {
 			return err
 		}
 		if err := p.CheckUnowned("deleted"); err != nil {
+			return err
+		}
+		if err := a.trunks.Free(r.Context(), tx, p.ID); err != nil {
 			return err
 		}
 		return a.networks.DeletePort(r.Context(), tx, p.ID)

@@ -9,6 +9,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/router"
+	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
 // tagged are the tags of one kind of thing.
@@ -28,6 +29,10 @@ func (a *api) tagged() map[string]tagged {
 		"subnetpools": {a, network.SubnetPoolTable, a.subnetPoolOf},
 		"routers":     {a, router.RouterTable, a.routerOf},
 		"floatingips": {a, router.FloatingIPTable, a.floatingIPOf},
+
+		"security-groups": {a, groupTable, a.groupOf},
+		"qos/policies":    {a, policyTable, a.policyOf},
+		"trunks":          {a, trunk.Table, a.trunkOf},
 	}
 }
 

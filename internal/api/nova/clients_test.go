@@ -27,7 +27,10 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance/instancetest"
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
+	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
 // whole is a cloud with all that a client of it talks to, and real tokens.
@@ -37,7 +40,9 @@ func whole(t *testing.T) (url string, c *instancetest.Cloud) {
 	c = instancetest.New(t, d, machinetest.Spec{Name: "m0"}, machinetest.Spec{Name: "m1"})
 	people := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1},
-		keystone.Dialect(people.Service), glance.Dialect(c.Images), neutron.Dialect(neutron.Services{Networks: c.Networks, Routers: router.New(c.Clock, c.Networks)}, d),
+		keystone.Dialect(people.Service), glance.Dialect(c.Images), neutron.Dialect(neutron.Services{
+			Networks: c.Networks, Routers: router.New(c.Clock, c.Networks), Groups: securitygroup.New(c.Clock), Policies: qos.New(c.Clock), Trunks: trunk.New(c.Clock, c.Networks),
+		}, d),
 		nova.Dialect(nova.Services{
 			DB: d, Instances: c.Instances, Flavors: flavor.NewStore(d, c.Clock), Keypairs: keypair.NewStore(d, c.Clock), Images: c.Images,
 			Networks: c.Networks, Machines: c.Service, Console: console{}, Clock: c.Clock,
