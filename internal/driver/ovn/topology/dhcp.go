@@ -53,21 +53,29 @@ func optionsOf(n *network.Network, s *network.Subnet) map[string]string {
 }
 
 func optionsV6(s *network.Subnet) map[string]string {
-	mode := s.AddressMode
-	if mode == network.NoMode {
-		mode = s.RAMode
-	}
-	if mode != network.DHCPv6Stateful && mode != network.DHCPv6Stateless {
+	if !speaksV6(s) {
 		return map[string]string{}
 	}
 	options := map[string]string{"server_id": ownMAC("dhcp/" + s.ID)}
-	if mode == network.DHCPv6Stateless {
+	if modeOf(s) == network.DHCPv6Stateless {
 		options["dhcpv6_stateless"] = "true"
 	}
 	if dns := addresses(s.DNS, 6); dns != "" {
 		options["dns_server"] = dns
 	}
 	return options
+}
+
+func modeOf(s *network.Subnet) network.AddressMode {
+	if s.AddressMode == network.NoMode {
+		return s.RAMode
+	}
+	return s.AddressMode
+}
+
+// speaksV6 reports whether DHCPv6 has anything to say on a subnet. Unlike s.DHCP it never changes.
+func speaksV6(s *network.Subnet) bool {
+	return modeOf(s) == network.DHCPv6Stateful || modeOf(s) == network.DHCPv6Stateless
 }
 
 // addresses is OVN's form of a list of those of the version; empty: none is.
@@ -87,16 +95,16 @@ func addresses(list []netip.Addr, version int) string {
 // portOptions is the rows of DHCP's answers to a port, by version, and those of them that are the port's own.
 func (c *compiler) portOptions(p *network.Port) (refs [2]*string, own []ovn.Row) {
 	for i, version := range []int{4, 6} {
-		subnet := c.leaseSubnet(p, version)
-		if subnet == "" {
+		s := c.leaseSubnet(p, version)
+		if s == nil {
 			continue
 		}
 		extra, disabled, some := ownOptions(p, version)
-		s, n := c.subnets[subnet], c.networks[p.Network]
+		n := c.networks[p.Network]
 		switch {
 		case disabled:
-		case !some || s == nil || n == nil:
-			refs[i] = new(ovn.DHCPOptions(subnet).UUID())
+		case !some || n == nil:
+			refs[i] = new(ovn.DHCPOptions(s.ID).UUID())
 		default:
 			row := subnetOptions(n, s)
 			if len(row.Options) > 0 {
@@ -110,14 +118,14 @@ func (c *compiler) portOptions(p *network.Port) (refs [2]*string, own []ovn.Row)
 	return refs, own
 }
 
-// leaseSubnet is that of the port's first address of the version.
-func (c *compiler) leaseSubnet(p *network.Port, version int) string {
+// leaseSubnet is that of the port's first address that DHCP of the version could give; nil where there is none.
+func (c *compiler) leaseSubnet(p *network.Port, version int) *network.Subnet {
 	for _, ip := range p.FixedIPs {
-		if ip.Addr.Is4() == (version == 4) {
-			return ip.Subnet
+		if s := c.subnets[ip.Subnet]; s != nil && s.Version() == version && (version == 4 || speaksV6(s)) {
+			return s
 		}
 	}
-	return ""
+	return nil
 }
 
 // ownOptions are the port's DHCP options in OVN's words, and whether the port is to have no DHCP at all. What OVN does not

@@ -12,8 +12,8 @@ type Reader interface {
 	// Scope reads what the rows of one scope are made of, as it is at one moment. More than that does no harm.
 	//
 	//	network/ID        the network, its subnets
-	//	port/ID           the port, its network, its own or else its network's QoS policy; the trunk in which it is the parent
-	//	                  or a subport, and that trunk's parent port; the subnets of its addresses, when it has DHCP options
+	//	port/ID           the port, its network, the subnets of its addresses, its own or else its network's QoS policy; the
+	//	                  trunk in which it is the parent or a subport, and that trunk's parent port
 	//	router/ID         the router, its ports (DeviceID) with their networks and subnets
 	//	floatingip/ID     the floating IP, its forwardings, its router, its QoS policy
 	//	securitygroup/ID  the group with its rules
