@@ -186,6 +186,35 @@ func openTo(group string) *securitygroup.Rule {
 	return udp
 }
 
+// A rule that came to the chassis before the group and the list that it names holds as soon as they come.
+func TestNamedLater(t *testing.T) {
+	cluster := ovntest.Start(t, lab.ChassisSpec{Name: "one"})
+	c := connect(t, cluster)
+	m := &cloud{}
+	m.network("red", "10.0.0.0/24")
+	m.group("target", "out v4", "in v4 tcp 80 from @later", "in v4 tcp 81 from $later")
+	m.group("source", "out v4")
+	target, source := m.port("target", "red", "10.0.0.10"), m.port("source", "red", "10.0.0.11")
+	target.Groups, source.Groups = []string{"target"}, []string{"source"}
+	r := run(t, c, &m.Model)
+	r.settled(t, c)
+	at, from := plugged(t, cluster, "one", target), plugged(t, cluster, "one", source)
+	ovntest.Sync(t, cluster)
+	at.Serve(t, 80, "group")
+	at.Serve(t, 81, "list")
+	if got := from.Get(t, "10.0.0.10:80", soon) + from.Get(t, "10.0.0.10:81", soon); got != "" {
+		t.Errorf("what names nothing let %q through", got)
+	}
+	r.do(t, func(*topology.Model) {
+		m.group("later")
+		source.Groups = append(source.Groups, "later")
+		m.AddressGroups = append(m.AddressGroups, &securitygroup.AddressGroup{ID: "later", Addresses: prefixes("10.0.0.11/32")})
+	}, "securitygroup/later", "addressgroup/later", "port/source")
+	for port, want := range map[string]string{"80": "group", "81": "list"} {
+		ovntest.Eventually(t, want+" holds", func() bool { return from.Get(t, "10.0.0.10:"+port, soon) == want })
+	}
+}
+
 // All examples make sense to OVN's daemons.
 func TestExamplesAreUnderstood(t *testing.T) {
 	config := ovntest.Config(t, lab.ChassisSpec{Name: "one", Gateway: true})
@@ -224,7 +253,8 @@ func complaints(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
-			if bad.MatchString(line) {
+			// A rule may come before the group or list that it names: TestNamedLater.
+			if bad.MatchString(line) && !strings.Contains(line, "expecting address set name") {
 				t.Errorf("%s: %s", filepath.Base(file), line)
 			}
 		}

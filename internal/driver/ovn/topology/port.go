@@ -1,11 +1,13 @@
 package topology
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
+	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/router"
 )
@@ -148,4 +150,16 @@ func dnsNames(p *network.Port) []ovn.Row {
 	records := map[string]string{strings.ToLower(strings.TrimSuffix(p.DNSName, ".")): strings.Join(texts, " ")}
 	records[strings.ToLower(p.Hostname(p.FixedIPs[0].Addr))] = strings.Join(texts, " ")
 	return []ovn.Row{{ID: p.ID, In: []ovn.Ref{ovn.Switch(p.Network)}, Model: &nbdb.DNS{Records: records}}}
+}
+
+// CheckPort gives the faults of a port's values that OVN cannot hold, for whoever takes them from a user.
+func CheckPort(p *network.Port) error {
+	var all []error
+	for _, o := range p.DHCPOptions {
+		all = append(all, CheckDHCPOption(o))
+	}
+	if p.Edge.Kind != network.NoEdge && edgeRow(p.Edge) == "" {
+		all = append(all, fault.New(fault.Invalid, "The NIC's local_link_connection names no interface."))
+	}
+	return errors.Join(all...)
 }

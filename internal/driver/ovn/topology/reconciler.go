@@ -2,7 +2,6 @@ package topology
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -11,7 +10,6 @@ import (
 	"github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
 	"github.com/ingotcloud/ingot/internal/fault"
-	"github.com/ingotcloud/ingot/internal/network"
 )
 
 // Options of a Reconciler. All but Beat are required.
@@ -189,18 +187,6 @@ func (r *Reconciler) isUp(row string) (bool, error) {
 		return false, nil
 	}
 	return up, err
-}
-
-// Check gives the faults of a port's values that OVN cannot hold, for whoever takes them from a user.
-func Check(p *network.Port) error {
-	var all []error
-	for _, o := range p.DHCPOptions {
-		all = append(all, CheckDHCPOption(o))
-	}
-	if p.Edge.Kind != network.NoEdge && edgeRow(p.Edge) == "" {
-		all = append(all, fault.New(fault.Invalid, "The NIC's local_link_connection names no interface."))
-	}
-	return errors.Join(all...)
 }
 
 // locks are one for each scope.
