@@ -5,7 +5,9 @@ GO := scripts/go.sh
 # may be a sentence for the user), ST1003 and ST1016-ST1022 (the field's own names and comment forms).
 CHECKS := all,-ST1000,-ST1003,-ST1005,-ST1016,-ST1020,-ST1021,-ST1022
 
-.PHONY: help setup build up down clean test lint bench
+.PHONY: help setup build up down clean test lint bench soak
+
+MINUTES ?= 30
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -38,3 +40,6 @@ lint: ## formatting, and what the compiler does not see
 
 bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
 	CGO_ENABLED=0 $(GO) run ./test/bench
+
+soak: ## random networks against a model of what is promised, for MINUTES
+	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -v -timeout 0 -run TestReachabilityIsWhatNeutronPromises ./internal/driver/ovn/topology

@@ -25,6 +25,7 @@ var rules = []struct {
 	{from: "internal/deployimage", only: []string{"internal/fault"}, reason: "the agent carries it into the RAM disk"},
 	{from: "internal/db", only: []string{"internal/db"}, reason: "the database knows no domain"},
 	{from: "internal/workflow", only: []string{"internal/db", "internal/clock", "internal/fault"}, reason: "the mechanism knows no domain"},
+	{from: "internal/reconcile", only: []string{"internal/db", "internal/clock"}, reason: "the mechanism knows no domain"},
 	{from: "internal/agent", only: []string{"internal/agentapi", "internal/deployimage", "internal/fault"}, reason: "what runs on machines shares contracts with the control plane and nothing else"},
 	{from: "internal/ramdisk", never: []string{"internal/lab", "internal/server", "internal/machine", "internal/instance"}, reason: "operators build RAM disks without a lab"},
 	{from: "internal/identity", never: domains("identity"), reason: "who somebody is does not depend on what there is"},

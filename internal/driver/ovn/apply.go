@@ -44,6 +44,27 @@ func (c *Client) Apply(ctx context.Context, scope Scope, rows []Row) (int, error
 	})
 }
 
+// RowsOf names the rows that a scope has in the database now.
+func (c *Client) RowsOf(scope Scope) ([]Ref, error) {
+	s, err := c.nb.session()
+	if err != nil {
+		return nil, err
+	}
+	var refs []Ref
+	for _, name := range tables {
+		found, err := s.rows.Table(name).RowsByCondition(inScope(scope))
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "The rows of %s in OVN's table %s cannot be found.", scope, name)
+		}
+		for _, row := range found {
+			if marks := byName[name].marks(row); marks[ownerKey] == c.owner {
+				refs = append(refs, Ref{name, marks[idKey]})
+			}
+		}
+	}
+	return refs, nil
+}
+
 // settle calls next, which plans and transacts and returns how many operations that took, until there is nothing left to
 // do. A server sends the changes of a transaction before its reply (RFC 7047, section 4.1.6), so each call sees what the
 // last one did. A conflict can come from another process's change that is still on its way here: it is tried again, then

@@ -107,6 +107,7 @@ func isUp(port *nbdb.LogicalSwitchPort) bool { return port.Up != nil && *port.Up
 type Chassis struct {
 	Name     string // its system-id
 	Hostname string
+	Gateway  bool      // it says that routers' gateways may be on it (ovn-cms-options of ovn-controller(8))
 	Reached  int       // the nb_cfg that it has carried out
 	At       time.Time // when it said so; zero: never. Sync makes every living chassis say something.
 }
@@ -125,7 +126,7 @@ func (c *Client) Chassis() ([]Chassis, error) {
 	byName := map[string]Chassis{}
 	for _, row := range s.rows.Table(sbdb.ChassisTable).Rows() {
 		chassis := row.(*sbdb.Chassis)
-		ch := Chassis{Name: chassis.Name, Hostname: chassis.Hostname}
+		ch := Chassis{Name: chassis.Name, Hostname: chassis.Hostname, Gateway: mayBeGateway(chassis)}
 		if private := said[ch.Name]; private != nil {
 			ch.Reached = private.NbCfg
 			if private.NbCfgTimestamp > 0 {
@@ -139,6 +140,15 @@ func (c *Client) Chassis() ([]Chassis, error) {
 		list = append(list, byName[name])
 	}
 	return list, nil
+}
+
+func mayBeGateway(chassis *sbdb.Chassis) bool {
+	for option := range strings.SplitSeq(chassis.OtherConfig["ovn-cms-options"], ",") {
+		if strings.TrimSpace(option) == "enable-chassis-as-gw" {
+			return true
+		}
+	}
+	return false
 }
 
 // Binding is where a port is.

@@ -60,8 +60,17 @@ func TestNorthd(t *testing.T) {
 		t.Errorf("chassis: %+v, %v", chassis, err)
 	}
 
+	sb.Control("ovn-sbctl", "set", "Chassis", "gw1", "other_config:ovn-cms-options=x,enable-chassis-as-gw")
+	ovntest.Eventually(t, "gw1 says that it is a gateway", func() bool {
+		chassis, err := c.Chassis()
+		return err == nil && chassis[0].Gateway && !chassis[1].Gateway
+	})
+
 	apply(t, c, "network/net", network("net"))
 	apply(t, c, "port/p", port("p", "net"))
+	if rows, err := c.RowsOf("port/p"); err != nil || len(rows) != 1 || rows[0] != ovn.Port("p") {
+		t.Errorf("rows of the port's scope: %v, %v", rows, err)
+	}
 	apply(t, c, "router/r", ovn.Row{ID: "r", Model: &nbdb.LogicalRouter{Name: "r"}},
 		ovn.Row{ID: "ha", Model: &nbdb.HAChassisGroup{Name: "ha"}},
 		ovn.Row{ID: "ha1", In: []ovn.Ref{ovn.ChassisGroup("ha")}, Model: &nbdb.HAChassis{ChassisName: "gw1", Priority: 2}},
@@ -96,7 +105,7 @@ func TestNorthd(t *testing.T) {
 		sb.Control("ovn-sbctl", "lsp-bind", "p", "gw1")
 		sb.Control("ovn-sbctl", "set", "Port_Binding", "p", "up=true")
 		ovntest.Eventually(t, "the port is up", func() bool { up, err := c.PortUp("p"); return up && err == nil })
-		ovntest.Eventually(t, "that is told", events.has(ovn.Event{Kind: ovn.PortUp, Port: "p"}))
+		ovntest.Eventually(t, "that is told", events.has(ovn.Event{Kind: ovn.PortUp, Port: "p", Scope: "port/p"}))
 		if b, err := c.Binding("p"); err != nil || b != (ovn.Binding{Chassis: "gw1", Up: true}) {
 			t.Errorf("binding: %+v, %v", b, err)
 		}
@@ -104,10 +113,12 @@ func TestNorthd(t *testing.T) {
 			t.Errorf("a port that came up differs from what was wanted: %d operations", n)
 		}
 		if again == 1 {
+			apply(t, c, "port/q", port("p", "net")) // the row moves to another scope, and stays up
+			ovntest.Eventually(t, "whose it is then is told", events.has(ovn.Event{Kind: ovn.PortUp, Port: "p", Scope: "port/q"}))
 			break
 		}
 		apply(t, c, "port/p")
-		ovntest.Eventually(t, "its end is told", events.has(ovn.Event{Kind: ovn.PortDown, Port: "p"}))
+		ovntest.Eventually(t, "its end is told", events.has(ovn.Event{Kind: ovn.PortDown, Port: "p", Scope: "port/p"}))
 		if _, err := c.PortUp("p"); !fault.Is(err, fault.NotFound) {
 			t.Errorf("a port that is gone: %v", err)
 		}

@@ -16,6 +16,7 @@ import (
 type Event struct {
 	Kind    EventKind
 	Port    string // PortUp, PortDown: the ID of the row; GatewayMoved: the name of the router's port
+	Scope   Scope  // PortUp, PortDown: the row's
 	Chassis string // ChassisCame, ChassisGone, GatewayMoved: the name; empty: none has the gateway
 }
 
@@ -107,7 +108,7 @@ func (c *Client) northboundEvents() cache.EventHandler {
 		return port, ok && port.ExternalIDs[ownerKey] == c.owner
 	}
 	tell := func(kind EventKind, port *nbdb.LogicalSwitchPort) {
-		c.events.tell(Event{Kind: kind, Port: port.ExternalIDs[idKey]})
+		c.events.tell(Event{Kind: kind, Port: port.ExternalIDs[idKey], Scope: Scope(port.ExternalIDs[scopeKey])})
 	}
 	return &cache.EventHandlerFuncs{
 		AddFunc: func(_ string, m model.Model) {
@@ -124,7 +125,11 @@ func (c *Client) northboundEvents() cache.EventHandler {
 				return
 			}
 			port, ok := ours(after)
-			if !ok || isUp(port) == isUp(before.(*nbdb.LogicalSwitchPort)) {
+			if !ok {
+				return
+			}
+			old := before.(*nbdb.LogicalSwitchPort)
+			if isUp(port) == isUp(old) && port.ExternalIDs[scopeKey] == old.ExternalIDs[scopeKey] {
 				return
 			}
 			if isUp(port) {

@@ -8,9 +8,10 @@ const ChassisTable = "Chassis"
 
 // Chassis defines an object in Chassis table
 type Chassis struct {
-	UUID     string `ovsdb:"_uuid"`
-	Hostname string `ovsdb:"hostname"`
-	Name     string `ovsdb:"name"`
+	UUID        string            `ovsdb:"_uuid"`
+	Hostname    string            `ovsdb:"hostname"`
+	Name        string            `ovsdb:"name"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
 }
 
 func (a *Chassis) GetUUID() string {
@@ -25,8 +26,39 @@ func (a *Chassis) GetName() string {
 	return a.Name
 }
 
+func (a *Chassis) GetOtherConfig() map[string]string {
+	return a.OtherConfig
+}
+
+func copyChassisOtherConfig(a map[string]string) map[string]string {
+	if a == nil {
+		return nil
+	}
+	b := make(map[string]string, len(a))
+	for k, v := range a {
+		b[k] = v
+	}
+	return b
+}
+
+func equalChassisOtherConfig(a, b map[string]string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *Chassis) DeepCopyInto(b *Chassis) {
 	*b = *a
+	b.OtherConfig = copyChassisOtherConfig(a.OtherConfig)
 }
 
 func (a *Chassis) DeepCopy() *Chassis {
@@ -47,7 +79,8 @@ func (a *Chassis) CloneModel() model.Model {
 func (a *Chassis) Equals(b *Chassis) bool {
 	return a.UUID == b.UUID &&
 		a.Hostname == b.Hostname &&
-		a.Name == b.Name
+		a.Name == b.Name &&
+		equalChassisOtherConfig(a.OtherConfig, b.OtherConfig)
 }
 
 func (a *Chassis) EqualsModel(b model.Model) bool {
