@@ -78,7 +78,7 @@ type S3 struct {
 type Machines struct {
 	// Namespace is the named network namespace of the quarantine network's interface; empty: the host's own.
 	Namespace string `yaml:"namespace"`
-	// Interface on the quarantine network.
+	// Interface on the quarantine network; empty: machines boot by their BMCs' virtual media alone.
 	Interface string `yaml:"interface"`
 	// Address of the control plane on it, with prefix length.
 	Address netip.Prefix `yaml:"address"`
