@@ -5,10 +5,10 @@ GO := scripts/go.sh
 # may be a sentence for the user), ST1003 and ST1016-ST1022 (the field's own names and comment forms).
 CHECKS := all,-ST1000,-ST1003,-ST1005,-ST1016,-ST1020,-ST1021,-ST1022
 
-.PHONY: help setup build up down clean test lint bench
+.PHONY: help setup build up down clean test lint bench conformance
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 13
 
 setup: ## install what running the cloud needs, from the distribution's packages
 	@scripts/setup.sh run
@@ -27,7 +27,7 @@ clean: ## forget it, with all data
 	bin/ingot clean
 
 test: ## everything that CI runs
-	@scripts/setup.sh test
+	@scripts/setup.sh conformance
 	$(MAKE) lint
 	$(GO) test -timeout 30m ./...
 
@@ -38,3 +38,9 @@ lint: ## formatting, and what the compiler does not see
 
 bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
 	CGO_ENABLED=0 $(GO) run ./test/bench
+
+RUN := all
+
+conformance: ## other people's tests: Tempest, every suite, or RUN='^tempest\.api\.image'
+	@scripts/setup.sh conformance
+	$(GO) test -timeout 3h -count 1 -v ./test/conformance -tempest.run '$(RUN)'
