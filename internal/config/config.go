@@ -54,6 +54,8 @@ type Identity struct {
 	Region string `yaml:"region"`
 	// TokenLife is how long a token is good for.
 	TokenLife time.Duration `yaml:"token_life"`
+	// PasswordHashRounds is bcrypt's cost, 4 to 31: each step doubles what a login costs us, and what a guess costs a thief.
+	PasswordHashRounds int `yaml:"password_hash_rounds"`
 }
 
 // Images of the cloud.
@@ -121,7 +123,7 @@ type Network struct {
 func Default() Config {
 	return Config{
 		Home: "run", Listen: "127.0.0.1:8000", Workers: 32, LogLevel: "info",
-		Identity: Identity{Region: "RegionOne", TokenLife: 4 * time.Hour},
+		Identity: Identity{Region: "RegionOne", TokenLife: 4 * time.Hour, PasswordHashRounds: 12},
 		Images:   Images{MaxBytes: 1 << 40},
 		Machines: Machines{
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
@@ -233,6 +235,9 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	if c.Identity.TokenLife < time.Minute {
 		wrong("identity.token_life", "a token must live for a minute at least")
+	}
+	if c.Identity.PasswordHashRounds < 4 || c.Identity.PasswordHashRounds > 31 {
+		wrong("identity.password_hash_rounds", "it is 4 to 31")
 	}
 	if c.Machines.LookEvery < time.Second {
 		wrong("machines.look_every", "a second is the least")

@@ -32,6 +32,7 @@ const (
 	PoweringOn  TaskState = "powering-on"
 	Rebooting   TaskState = "rebooting"
 	HardReboot  TaskState = "rebooting_hard"
+	Rebuilding  TaskState = "rebuilding"
 	DeletingIt  TaskState = "deleting"
 )
 

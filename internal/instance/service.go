@@ -37,6 +37,7 @@ type Service struct {
 func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, machines *machine.Service, networks *network.Service, images Images) *Service {
 	s := &Service{db: d, clock: c, log: log, engine: engine, machines: machines, networks: networks, images: images}
 	workflow.Register(engine, s.DeployFlow())
+	workflow.Register(engine, s.RebuildFlow())
 	workflow.Register(engine, s.DeleteFlow())
 	workflow.Register(engine, s.PowerFlow())
 	return s

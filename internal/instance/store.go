@@ -90,10 +90,11 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, i *Instance) error {
 	i.Updated = s.clock.Now()
 	_, err := tx.ExecContext(ctx, `UPDATE instance SET name = $2, description = $3, hostname = $4, metadata = $5, tags = $6, access_v4 = $7,
 		access_v6 = $8, disk_config = $9, ports = $10, vm_state = $11, task_state = $12, power = $13, locked_by = $14, lock_reason = $15,
-		machine = $16, fault = $17, updated_at = $18, launched_at = $19, deleted_at = $20 WHERE id = $1`,
+		machine = $16, fault = $17, updated_at = $18, launched_at = $19, deleted_at = $20,
+		image = $21, key_name = $22, public_key = $23, user_data = $24 WHERE id = $1`,
 		i.ID, i.Name, i.Description, i.Hostname, db.JSON(i.Metadata), db.JSON(i.Tags), i.AccessIPv4, i.AccessIPv6, i.DiskConfig,
 		db.JSON(i.Ports), i.VMState, i.TaskState, i.Power, i.LockedBy, i.LockReason, i.Machine, db.JSON(i.Fault), i.Updated,
-		db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+		db.NullTime(&i.Launched), db.NullTime(&i.Deleted), i.Image, i.KeyName, i.PublicKey, i.UserData)
 	return err
 }
 

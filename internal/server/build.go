@@ -29,6 +29,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/metadef"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/secret"
 	"github.com/ingotcloud/ingot/internal/workflow"
@@ -73,7 +74,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if p.db, err = db.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife}); err != nil {
+	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife, BcryptCost: c.Identity.PasswordHashRounds}); err != nil {
 		return nil, err
 	}
 	if err := p.bootstrap(ctx); err != nil {
@@ -103,7 +104,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 func (p *parts) dialects() []osapi.Dialect {
 	return []osapi.Dialect{
 		keystone.Dialect(p.identity),
-		glance.Dialect(p.images),
+		glance.Dialect(p.images, metadef.NewStore(p.db, p.clock)),
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
