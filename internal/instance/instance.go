@@ -59,6 +59,7 @@ type Instance struct {
 	LockedBy                    Locker
 	LockReason                  string
 	Machine                     string // id; empty: none carries it
+	Group                       string // id of its server group; empty: none
 	Fault                       *Fault
 	Created, Updated            time.Time
 	Launched, Deleted           time.Time // zero: not yet

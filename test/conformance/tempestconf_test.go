@@ -52,10 +52,10 @@ func (c *cloud) tempestConf(folder string) map[string]section {
 		"network":                 {"build_timeout": 30, "build_interval": 1},
 		"network-feature-enabled": {"ipv6": true, "ipv6_subnet_attributes": true, "api_extensions": strings.Join(c.extensions(), ",")},
 		// The tests upload noise, and ingot takes as an image only what a machine can have as its disk: noise is raw.
-		"image": {"build_timeout": 30, "build_interval": 1, "container_formats": "bare", "disk_formats": "raw"},
-		"image-feature-enabled":   {"import_image": true, "os_glance_reserved": true},
-		"volume-feature-enabled":  {"backup": false, "snapshot": false, "clone": false},
-		"service_available":       c.available(),
+		"image":                  {"build_timeout": 30, "build_interval": 1, "container_formats": "bare", "disk_formats": "raw"},
+		"image-feature-enabled":  {"import_image": true, "os_glance_reserved": true},
+		"volume-feature-enabled": {"backup": false, "snapshot": false, "clone": false},
+		"service_available":      c.available(),
 	}
 }
 
