@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ingotcloud/ingot/internal/api/cinder"
 	"github.com/ingotcloud/ingot/internal/api/glance"
 	"github.com/ingotcloud/ingot/internal/api/ironic"
 	"github.com/ingotcloud/ingot/internal/api/keystone"
 	"github.com/ingotcloud/ingot/internal/api/neutron"
 	"github.com/ingotcloud/ingot/internal/api/nova"
 	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/api/placement"
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -57,6 +59,9 @@ var catalog = []identity.BootstrapService{
 	{Type: "compute", Name: "nova", URL: "/compute/v2.1"},
 	{Type: "network", Name: "neutron", URL: "/network"},
 	{Type: "baremetal", Name: "ironic", URL: "/baremetal"},
+	{Type: "placement", Name: "placement", URL: "/placement"},
+	{Type: "block-storage", Name: "cinder", URL: "/volume/v3"},
+	{Type: "volumev3", Name: "cinderv3", URL: "/volume/v3"}, // Horizon knows it by this name only
 }
 
 // build makes the parts. On an error everything made so far is closed again.
@@ -111,6 +116,8 @@ func (p *parts) dialects() []osapi.Dialect {
 		}),
 		neutron.Dialect(p.networks, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
+		placement.Dialect(p.machines, p.db),
+		cinder.Dialect(),
 	}
 }
 

@@ -79,10 +79,11 @@ func (c *cloud) extensions() (aliases []string) {
 	return aliases
 }
 
-// available is what the catalog has.
+// available is what the catalog has. Cinder is in it so that clients are told that there are no volumes: for Tempest it is
+// not there until there are some.
 func (c *cloud) available() section {
-	there := section{"swift": false, "horizon": false}
-	for option, kind := range map[string]string{"nova": "compute", "glance": "image", "neutron": "network", "cinder": "block-storage", "ironic": "baremetal", "octavia": "load-balancer"} {
+	there := section{"swift": false, "horizon": false, "cinder": false}
+	for option, kind := range map[string]string{"nova": "compute", "glance": "image", "neutron": "network", "ironic": "baremetal", "octavia": "load-balancer"} {
 		there[option] = c.service(kind) != nil
 	}
 	return there
