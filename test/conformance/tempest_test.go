@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ingotcloud/ingot/internal/ramdisk"
 )
 
 var (
@@ -34,7 +37,7 @@ func TestTempest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Tempest takes a minute or two")
 	}
-	for _, path := range []string{"/usr/bin/stestr", discover, "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"} {
+	for _, path := range []string{"/usr/bin/stestr", discover, ramdisk.Stub} {
 		if _, err := os.Stat(path); err != nil {
 			t.Skipf("%s is not there (scripts/setup.sh conformance)", path)
 		}
@@ -45,7 +48,7 @@ func TestTempest(t *testing.T) {
 	}
 	c := startCloud(t)
 	results := tempest(t, c, selection(t))
-	report(t, results)
+	report(results)
 	for _, wrong := range compare(results, failing) {
 		t.Error(wrong)
 	}
@@ -114,7 +117,7 @@ type result struct {
 	status  string // ok, FAILED or SKIPPED
 	why     string // of a skip
 	said    string // of a failure
-	seconds string
+	seconds float64
 }
 
 // line is how stestr's subunit-trace tells of a test: "{0} name [id-…,smoke] [0.5s] ... ok".
@@ -132,7 +135,8 @@ func parse(out io.Reader) map[string]result {
 	for lines.Scan() {
 		if m := line.FindStringSubmatch(lines.Text()); m != nil {
 			name = strings.TrimSpace(labels.ReplaceAllString(m[1], ""))
-			results[name] = result{status: m[3], why: m[4], seconds: m[2]}
+			seconds, _ := strconv.ParseFloat(m[2], 64) // absent where a class was skipped
+			results[name] = result{status: m[3], why: m[4], seconds: seconds}
 		} else if r := results[name]; r.status == "FAILED" {
 			r.said += lines.Text() + "\n"
 			results[name] = r
@@ -144,9 +148,10 @@ func parse(out io.Reader) map[string]result {
 // suite is what a test counts for: tempest.api.compute.servers.… is of compute.servers, tempest.api.image.… of image.
 var suite = regexp.MustCompile(`tempest\.(?:api\.)?(compute\.[a-z_]+|[a-z_]+)`)
 
-func report(t *testing.T, results map[string]result) {
+// report prints what became of each suite; seconds are those of its tests, of which two run at once.
+func report(results map[string]result) {
 	type count map[string]int
-	counts := map[string]count{}
+	counts, took := map[string]count{}, map[string]float64{}
 	for name, r := range results {
 		of := "other"
 		if m := suite.FindStringSubmatch(name); m != nil {
@@ -157,13 +162,14 @@ func report(t *testing.T, results map[string]result) {
 				counts[key] = count{}
 			}
 			counts[key][r.status]++
+			took[key] += r.seconds
 		}
 	}
-	table := fmt.Sprintf("%-28s %6s %6s %7s\n", "suite", "passed", "failed", "skipped")
+	table := fmt.Sprintf("%-28s %6s %6s %7s %9s\n", "suite", "passed", "failed", "skipped", "seconds")
 	for _, name := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int { // the total last
 		return cmp.Or(cmp.Compare(strings.Count(a, "total"), strings.Count(b, "total")), strings.Compare(a, b))
 	}) {
-		table += fmt.Sprintf("%-28s %6d %6d %7d\n", name, counts[name]["ok"], counts[name]["FAILED"], counts[name]["SKIPPED"])
+		table += fmt.Sprintf("%-28s %6d %6d %7d %9.1f\n", name, counts[name]["ok"], counts[name]["FAILED"], counts[name]["SKIPPED"], took[name])
 	}
 	fmt.Fprintln(os.Stderr, table)
 }

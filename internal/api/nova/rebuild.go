@@ -69,6 +69,7 @@ func (a *api) rebuild(r *osapi.Request, i *instance.Instance, arguments json.Raw
 			shown["key_name"] = key
 		}
 	}
+	delete(shown, "OS-EXT-SRV-ATTR:user_data") // here it has a name of its own
 	if r.Version.AtLeast(2, 57) {
 		shown["user_data"] = null(rebuilt.UserData)
 	}
