@@ -5,12 +5,10 @@ GO := scripts/go.sh
 # may be a sentence for the user), ST1003 and ST1016-ST1022 (the field's own names and comment forms).
 CHECKS := all,-ST1000,-ST1003,-ST1005,-ST1016,-ST1020,-ST1021,-ST1022
 
-.PHONY: help setup build up down clean test lint bench soak
-
-MINUTES ?= 30
+.PHONY: help setup build up down clean test lint bench soak conformance
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 13
 
 setup: ## install what running the cloud needs, from the distribution's packages
 	@scripts/setup.sh run
@@ -29,7 +27,7 @@ clean: ## forget it, with all data
 	bin/ingot clean
 
 test: ## everything that CI runs
-	@scripts/setup.sh test
+	@scripts/setup.sh conformance
 	$(MAKE) lint
 	$(GO) test -timeout 30m ./...
 
@@ -41,5 +39,13 @@ lint: ## formatting, and what the compiler does not see
 bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
 	CGO_ENABLED=0 $(GO) run ./test/bench
 
+MINUTES := 30
+
 soak: ## random networks against a model of what is promised, for MINUTES
 	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -v -timeout 0 -run TestReachabilityIsWhatNeutronPromises ./internal/driver/ovn/topology
+
+RUN := all
+
+conformance: ## other people's tests: Tempest, every suite, or RUN='^tempest\.api\.image'
+	@scripts/setup.sh conformance
+	$(GO) test -timeout 3h -count 1 -v ./test/conformance -tempest.run '$(RUN)'

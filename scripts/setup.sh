@@ -3,7 +3,8 @@
 # one line what it installs, and does nothing, quickly, when nothing is missing.
 #
 #   scripts/setup.sh run    what building and running the cloud with its virtual rack needs (make up)
-#   scripts/setup.sh test   that and what the tests need (make test)
+#   scripts/setup.sh test   that and what the tests need
+#   scripts/setup.sh conformance   that and the clients and tests of OpenStack's own (make test, make conformance)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,12 +23,16 @@ test=(
 	postgresql  # the server's programs; the tests start servers of their own
 	ovn-central # OVN's databases and ovn-northd, likewise
 )
+conformance=(
+	python3-tempest # Tempest, which is at home with the services of many versions
+)
 
 case ${1:-run} in
 run) wanted=("${run[@]}") ;;
 test) wanted=("${run[@]}" "${test[@]}") ;;
+conformance) wanted=("${run[@]}" "${test[@]}" "${conformance[@]}") ;;
 *)
-	echo "usage: $0 run|test" >&2
+	echo "usage: $0 run|test|conformance" >&2
 	exit 2
 	;;
 esac

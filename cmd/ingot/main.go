@@ -13,6 +13,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/lab/sim"
 	"github.com/ingotcloud/ingot/internal/ramdisk"
 	"github.com/ingotcloud/ingot/internal/server"
 	"github.com/ingotcloud/ingot/internal/up"
@@ -29,7 +30,9 @@ func main() {
 		Short: "A multi-tenant bare metal cloud with OpenStack's APIs",
 	}
 	root.AddCommand(up.Commands()...)
-	root.AddCommand(serve(), configuration(), lab.Commands(), ramdisk.Command())
+	rack := lab.Commands()
+	rack.AddCommand(sim.Command())
+	root.AddCommand(serve(), configuration(), rack, ramdisk.Command())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "ingot:", err)
 		os.Exit(1)

@@ -55,6 +55,8 @@ type Identity struct {
 	Region string `yaml:"region"`
 	// TokenLife is how long a token is good for.
 	TokenLife time.Duration `yaml:"token_life"`
+	// PasswordHashRounds is bcrypt's cost, 4 to 31: each step doubles what a login costs us, and what a guess costs a thief.
+	PasswordHashRounds int `yaml:"password_hash_rounds"`
 }
 
 // Images of the cloud.
@@ -79,7 +81,7 @@ type S3 struct {
 type Machines struct {
 	// Namespace is the named network namespace of the quarantine network's interface; empty: the host's own.
 	Namespace string `yaml:"namespace"`
-	// Interface on the quarantine network.
+	// Interface on the quarantine network; empty: machines boot by their BMCs' virtual media alone.
 	Interface string `yaml:"interface"`
 	// Address of the control plane on it, with prefix length.
 	Address netip.Prefix `yaml:"address"`
@@ -144,7 +146,7 @@ type OVNTLS struct {
 func Default() Config {
 	return Config{
 		Home: "run", Listen: "127.0.0.1:8000", Workers: 32, LogLevel: "info",
-		Identity: Identity{Region: "RegionOne", TokenLife: 4 * time.Hour},
+		Identity: Identity{Region: "RegionOne", TokenLife: 4 * time.Hour, PasswordHashRounds: 12},
 		Images:   Images{MaxBytes: 1 << 40},
 		Machines: Machines{
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
@@ -275,6 +277,9 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	if c.Identity.TokenLife < time.Minute {
 		wrong("identity.token_life", "a token must live for a minute at least")
+	}
+	if c.Identity.PasswordHashRounds < 4 || c.Identity.PasswordHashRounds > 31 {
+		wrong("identity.password_hash_rounds", "it is 4 to 31")
 	}
 	if c.Machines.LookEvery < time.Second {
 		wrong("machines.look_every", "a second is the least")

@@ -7,6 +7,7 @@ import (
 // Caller is who asks. An admin sees and changes everything.
 type Caller struct {
 	Project string
+	User    string // for the record
 	Admin   bool
 }
 

@@ -70,7 +70,7 @@ func TestACrashAtAnyPointLeavesNothing(t *testing.T) {
 			if err := w.Stage(context.Background(), demo, id, bytes.NewReader(qcow2)); err != nil {
 				return err
 			}
-			return w.Import(context.Background(), demo, id)
+			return w.Import(context.Background(), demo, id, "req-test")
 		},
 	}
 	puts := map[string][]int{"upload": {1, 2, 3}, "stage": {1}, "import": {2, 3, 4}}
@@ -149,7 +149,7 @@ func TestStoppingTheServerPutsImportsBack(t *testing.T) {
 	img := w.create(demo, image.Image{})
 	w.must(w.Stage(t.Context(), demo, img.ID, bytes.NewReader([]byte("data"))))
 	hangs := newWorld(t, w.DB, image.Config{Blobs: hangingStore{w.blobs}})
-	w.must(hangs.Import(t.Context(), demo, img.ID))
+	w.must(hangs.Import(t.Context(), demo, img.ID, "req-test"))
 	hangs.Close()
 	if got := w.get(img.ID); got.Status != image.Queued || !strings.Contains(got.Failure, "server stopped") || len(w.keys()) != 0 {
 		t.Errorf("left %+v %v", got, w.keys())

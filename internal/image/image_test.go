@@ -226,7 +226,7 @@ func TestOnlyTheOwnerChanges(t *testing.T) {
 				"delete":     w.Delete(ctx, other, id),
 				"upload":     w.Upload(ctx, other, id, bytes.NewReader([]byte("x")), image.Expect{}),
 				"stage":      w.Stage(ctx, other, id, bytes.NewReader([]byte("x"))),
-				"import":     w.Import(ctx, other, id),
+				"import":     w.Import(ctx, other, id, "req-test"),
 				"deactivate": w.Deactivate(ctx, other, id),
 				"reactivate": w.Reactivate(ctx, other, id),
 				"add member": second(w.AddMember(ctx, other, id, "other")),

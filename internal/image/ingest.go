@@ -41,7 +41,7 @@ func (s *Service) Upload(ctx context.Context, c Caller, id string, body io.Reade
 	if expect.Size > s.MaxSize {
 		return fault.New(fault.TooLarge, "The image is larger than the limit of %d bytes.", s.MaxSize)
 	}
-	a, err := s.begin(ctx, c, id, beginUpload)
+	a, err := s.begin(ctx, c, id, beginUpload, "")
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *Service) Upload(ctx context.Context, c Caller, id string, body io.Reade
 
 // Stage takes a file for a later Import. The image stays in status uploading.
 func (s *Service) Stage(ctx context.Context, c Caller, id string, body io.Reader) error {
-	a, err := s.begin(ctx, c, id, beginStage)
+	a, err := s.begin(ctx, c, id, beginStage, "")
 	if err != nil {
 		return err
 	}
@@ -66,9 +66,9 @@ func (s *Service) Stage(ctx context.Context, c Caller, id string, body io.Reader
 }
 
 // Import brings the staged file in. It returns at once; the image is importing, and then active, or queued with the
-// reason in Failure.
-func (s *Service) Import(ctx context.Context, c Caller, id string) error {
-	a, err := s.begin(ctx, c, id, beginImport)
+// reason in Failure; Tasks tells of it too, with the request's id.
+func (s *Service) Import(ctx context.Context, c Caller, id, request string) error {
+	a, err := s.begin(ctx, c, id, beginImport, request)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ type attempt struct {
 }
 
 // begin records the attempt before anything is written, so that Recover finds what a crash leaves.
-func (s *Service) begin(ctx context.Context, c Caller, id string, on event) (*attempt, error) {
+func (s *Service) begin(ctx context.Context, c Caller, id string, on event, request string) (*attempt, error) {
 	a := &attempt{name: uuid.NewString()}
 	err := s.DB.Tx(ctx, func(tx *db.Tx) error {
 		r, err := loadFor(ctx, tx, c, id)
@@ -118,6 +118,11 @@ func (s *Service) begin(ctx context.Context, c Caller, id string, on event) (*at
 		r.blobs, r.working, r.Failure = a.name, s.Clock.Now().Add(s.Lease), ""
 		r.UpdatedAt = s.Clock.Now()
 		a.Image, a.staged = r.Image, r.staged
+		if on == beginImport {
+			if err := s.beginTask(ctx, tx, c, a, request); err != nil {
+				return err
+			}
+		}
 		return update(ctx, tx, &r)
 	})
 	return a, err
@@ -194,6 +199,9 @@ func (s *Service) settle(ctx context.Context, a *attempt, change func(q db.Queri
 			if err := discard(ctx, tx, a.staged, s.Clock.Now()); err != nil {
 				return err
 			}
+			if err := s.endTask(ctx, tx, a.name, TaskSuccess, ""); err != nil {
+				return err
+			}
 		}
 		return update(ctx, tx, &r)
 	})
@@ -229,6 +237,9 @@ func (s *Service) abandon(ctx context.Context, id, name, reason string) error {
 func (s *Service) reset(ctx context.Context, q db.Querier, r *record, reason string) (err error) {
 	if r.Status == Importing {
 		r.Failure = reason
+		if err := s.endTask(ctx, q, r.blobs, TaskFailure, reason); err != nil {
+			return err
+		}
 	}
 	if r.Status, err = r.Status.after(fail); err != nil {
 		return err

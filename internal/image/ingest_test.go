@@ -338,13 +338,13 @@ func TestImport(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := w.t.Context()
 		img := w.create(demo, image.Image{})
-		w.is(w.Import(ctx, demo, img.ID), fault.Conflict, "queued")
+		w.is(w.Import(ctx, demo, img.ID, "req-test"), fault.Conflict, "queued")
 		w.must(w.Stage(ctx, demo, img.ID, bytes.NewReader(disk())))
 		w.is(w.Stage(ctx, demo, img.ID, bytes.NewReader(disk())), fault.Conflict, "uploading")
 		if got := w.get(img.ID); got.Status != image.Uploading || len(w.keys()) != 1 {
 			w.t.Errorf("staged: %+v %v", got, w.keys())
 		}
-		w.must(w.Import(ctx, demo, img.ID))
+		w.must(w.Import(ctx, demo, img.ID, "req-test"))
 		got := w.settled(img.ID)
 		if got.Status != image.Active || !bytes.Equal(w.deployed(img.ID), disk()) {
 			w.t.Errorf("imported: %+v", got)
@@ -356,7 +356,7 @@ func TestImport(t *testing.T) {
 
 		bad := w.create(demo, image.Image{DiskFormat: "qcow2", ContainerFormat: "bare"})
 		w.must(w.Stage(ctx, demo, bad.ID, bytes.NewReader(disk())))
-		w.must(w.Import(ctx, demo, bad.ID))
+		w.must(w.Import(ctx, demo, bad.ID, "req-test"))
 		if got := w.settled(bad.ID); got.Status != image.Queued || !strings.Contains(got.Failure, "contents are raw") {
 			w.t.Errorf("a wrong file: %+v", got)
 		}

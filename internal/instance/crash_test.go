@@ -144,3 +144,12 @@ func TestPowerSurvivesCrashes(t *testing.T) {
 		return id
 	}), "off", "on", "end")
 }
+
+// The machine is the instance's own: what fails once the old system is gone leaves it there, in error.
+func TestRebuildSurvivesCrashes(t *testing.T) {
+	show(t, sceneOf((*instance.Service).RebuildFlow, running, func(ctx context.Context, c *instancetest.Cloud, id string) string {
+		_, err := c.Instances.Rebuild(ctx, instancetest.Viewer, id, instancetest.By(), func(*instance.Instance) error { return nil })
+		c.Check(err)
+		return id
+	}), "retake", "agent", "write-image", "boot-order", "hand-over", "start", "activate")
+}

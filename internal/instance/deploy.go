@@ -22,6 +22,9 @@ type deploy struct {
 	Machine  string
 	Excluded []string // machines that were tried and failed
 	Blame    string   // why the present machine is given up: it is quarantined
+	Stays    bool     // a rebuild: no other machine will do
+	Off      bool     // the system is not started at the end
+	WasImage string   // before a rebuild
 	Result   agentapi.DeployResult
 	Boot     agentapi.BootResult
 }
@@ -117,6 +120,9 @@ func (s *Service) unclaim(ctx context.Context, tx *db.Tx, run *workflow.Run, d *
 
 // another gives the present machine up, with blame or without, and goes back to choose one.
 func (d *deploy) another(blame bool, cause error) error {
+	if d.Stays {
+		return workflow.Abort(cause)
+	}
 	d.Excluded = append(d.Excluded, d.Machine)
 	if blame {
 		d.Blame = fault.Message(cause)
@@ -127,6 +133,9 @@ func (d *deploy) another(blame bool, cause error) error {
 func (s *Service) startAgent(ctx context.Context, run *workflow.Run, d *deploy) error {
 	var late error
 	err := s.machines.EnsureAgent(ctx, run, d.Machine, func(cause error) error {
+		if d.Stays {
+			return workflow.Abort(cause)
+		}
 		late = cause
 		return workflow.Rewind("claim", cause)
 	})
@@ -263,6 +272,9 @@ func (s *Service) start(ctx context.Context, run *workflow.Run, d *deploy) error
 	if err != nil {
 		return err
 	}
+	if d.Off {
+		return s.machines.EnsurePower(ctx, run, d.Machine, machine.PowerOff, 0)
+	}
 	m, err := s.machines.Get(ctx, s.db, d.Machine)
 	if err != nil {
 		return err
@@ -324,6 +336,9 @@ func (s *Service) activate(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *d
 	}
 	return s.change(ctx, tx, d.Instance, func(i *Instance) {
 		i.VMState, i.TaskState, i.Power, i.Launched, i.Fault = Active, NoTask, machine.PowerOn, s.clock.Now(), nil
+		if d.Off {
+			i.VMState, i.Power = Stopped, machine.PowerOff
+		}
 	})
 }
 

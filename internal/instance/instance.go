@@ -32,6 +32,7 @@ const (
 	PoweringOn  TaskState = "powering-on"
 	Rebooting   TaskState = "rebooting"
 	HardReboot  TaskState = "rebooting_hard"
+	Rebuilding  TaskState = "rebuilding"
 	DeletingIt  TaskState = "deleting"
 )
 
@@ -58,6 +59,7 @@ type Instance struct {
 	LockedBy                    Locker
 	LockReason                  string
 	Machine                     string // id; empty: none carries it
+	Group                       string // id of its server group; empty: none
 	Fault                       *Fault
 	Created, Updated            time.Time
 	Launched, Deleted           time.Time // zero: not yet

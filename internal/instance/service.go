@@ -37,6 +37,7 @@ type Service struct {
 func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, machines *machine.Service, networks *network.Service, images Images) *Service {
 	s := &Service{db: d, clock: c, log: log, engine: engine, machines: machines, networks: networks, images: images}
 	workflow.Register(engine, s.DeployFlow())
+	workflow.Register(engine, s.RebuildFlow())
 	workflow.Register(engine, s.DeleteFlow())
 	workflow.Register(engine, s.PowerFlow())
 	return s
@@ -62,7 +63,8 @@ type Spec struct {
 	DiskConfig                  string // empty: MANUAL
 	NICs                        []NIC
 	AutoNetwork                 bool // no NICs are named: the network that the project has, if it has one
-	Count                       int  // 0 is 1
+	Group                       string
+	Count                       int // 0 is 1
 }
 
 // Create makes instances and starts to deploy them: all of them or none.
@@ -72,8 +74,17 @@ func (s *Service) Create(ctx context.Context, by By, spec Spec) (made []*Instanc
 	}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		made = nil
+		count := max(spec.Count, 1)
+		if err := s.allow(ctx, tx, by.Project, Limits{"instances": count, "cores": count * spec.Flavor.VCPUs, "ram": count * spec.Flavor.RAM}); err != nil {
+			return err
+		}
+		if spec.Group != "" {
+			if err := s.join(ctx, tx, by.Project, spec.Group, count); err != nil {
+				return err
+			}
+		}
 		reservation, now := "r-"+strings.ToLower(rand.Text()[:8]), s.clock.Now()
-		for index := range max(spec.Count, 1) {
+		for index := range count {
 			i := spec.instance(index)
 			i.Project, i.Owner, i.Reservation, i.Created, i.Updated = by.Project, by.User, reservation, now, now
 			if err := s.images.Hold(ctx, tx, i.Image, Resource(i.ID)); err != nil {
@@ -105,7 +116,7 @@ func (spec *Spec) instance(index int) *Instance {
 		ID: uuid.NewString(), Name: spec.Name, Description: spec.Description, Hostname: spec.Hostname, LaunchIndex: index,
 		Flavor: spec.Flavor, Image: spec.Image, KeyName: spec.KeyName, PublicKey: spec.PublicKey, UserData: spec.UserData,
 		ConfigDrive: spec.ConfigDrive, Zone: spec.Zone, Metadata: map[string]string{}, Tags: spec.Tags,
-		AccessIPv4: spec.AccessIPv4, AccessIPv6: spec.AccessIPv6, DiskConfig: cmp.Or(spec.DiskConfig, "MANUAL"),
+		AccessIPv4: spec.AccessIPv4, AccessIPv6: spec.AccessIPv6, Group: spec.Group, DiskConfig: cmp.Or(spec.DiskConfig, "MANUAL"),
 		VMState: Building, TaskState: Scheduling, Power: machine.PowerUnknown,
 	}
 	maps.Copy(i.Metadata, spec.Metadata)

@@ -12,14 +12,14 @@ import (
 
 const columns = `id, project, owner, name, description, hostname, reservation, launch_index, flavor, image, key_name, public_key,
 	user_data, config_drive, zone, metadata, tags, access_v4, access_v6, disk_config, ports, vm_state, task_state, power, locked_by,
-	lock_reason, machine, fault, created_at, updated_at, launched_at, deleted_at`
+	lock_reason, machine, fault, created_at, updated_at, launched_at, deleted_at, server_group`
 
 func scan(row db.Scanner) (*Instance, error) {
 	var i Instance
 	err := row.Scan(&i.ID, &i.Project, &i.Owner, &i.Name, &i.Description, &i.Hostname, &i.Reservation, &i.LaunchIndex,
 		db.JSON(&i.Flavor), &i.Image, &i.KeyName, &i.PublicKey, &i.UserData, &i.ConfigDrive, &i.Zone, db.JSON(&i.Metadata),
 		db.JSON(&i.Tags), &i.AccessIPv4, &i.AccessIPv6, &i.DiskConfig, db.JSON(&i.Ports), &i.VMState, &i.TaskState, &i.Power, &i.LockedBy,
-		&i.LockReason, &i.Machine, db.JSON(&i.Fault), &i.Created, &i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+		&i.LockReason, &i.Machine, db.JSON(&i.Fault), &i.Created, &i.Updated, db.NullTime(&i.Launched), db.NullTime(&i.Deleted), &i.Group)
 	return &i, err
 }
 
@@ -77,11 +77,11 @@ func (s *Service) List(ctx context.Context, project string, deleted bool) ([]*In
 
 func (s *Service) insert(ctx context.Context, tx *db.Tx, i *Instance) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO instance (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, NULL, NULL)`,
+		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, NULL, NULL, $31)`,
 		i.ID, i.Project, i.Owner, i.Name, i.Description, i.Hostname, i.Reservation, i.LaunchIndex, db.JSON(i.Flavor), i.Image,
 		i.KeyName, i.PublicKey, i.UserData, i.ConfigDrive, i.Zone, db.JSON(i.Metadata), db.JSON(i.Tags), i.AccessIPv4, i.AccessIPv6,
 		i.DiskConfig, db.JSON(i.Ports), i.VMState, i.TaskState, i.Power, i.LockedBy, i.LockReason, i.Machine, db.JSON(i.Fault),
-		i.Created, i.Updated)
+		i.Created, i.Updated, i.Group)
 	return err
 }
 
@@ -90,10 +90,11 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, i *Instance) error {
 	i.Updated = s.clock.Now()
 	_, err := tx.ExecContext(ctx, `UPDATE instance SET name = $2, description = $3, hostname = $4, metadata = $5, tags = $6, access_v4 = $7,
 		access_v6 = $8, disk_config = $9, ports = $10, vm_state = $11, task_state = $12, power = $13, locked_by = $14, lock_reason = $15,
-		machine = $16, fault = $17, updated_at = $18, launched_at = $19, deleted_at = $20 WHERE id = $1`,
+		machine = $16, fault = $17, updated_at = $18, launched_at = $19, deleted_at = $20,
+		image = $21, key_name = $22, public_key = $23, user_data = $24 WHERE id = $1`,
 		i.ID, i.Name, i.Description, i.Hostname, db.JSON(i.Metadata), db.JSON(i.Tags), i.AccessIPv4, i.AccessIPv6, i.DiskConfig,
 		db.JSON(i.Ports), i.VMState, i.TaskState, i.Power, i.LockedBy, i.LockReason, i.Machine, db.JSON(i.Fault), i.Updated,
-		db.NullTime(&i.Launched), db.NullTime(&i.Deleted))
+		db.NullTime(&i.Launched), db.NullTime(&i.Deleted), i.Image, i.KeyName, i.PublicKey, i.UserData)
 	return err
 }
 

@@ -93,7 +93,8 @@ func ReadDescription(dir string) (*Description, error) {
 	return &d, nil
 }
 
-func (d *Description) write(dir string) error {
+// Write saves the description in a lab's folder, at once.
+func (d *Description) Write(dir string) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return err
@@ -101,9 +102,9 @@ func (d *Description) write(dir string) error {
 	return replaceFile(filepath.Join(dir, DescriptionFile), append(text, '\n'), 0o600)
 }
 
-// describe is the description of a rack before its BMCs listen: names and passwords, with what an earlier lab in the
+// Describe is the description of a rack before its BMCs listen: names and passwords, with what an earlier lab in the
 // folder gave out kept.
-func describe(run, dir string, rack *RackSpec) (*Description, error) {
+func Describe(run, dir string, rack *RackSpec) (*Description, error) {
 	old, err := ReadDescription(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		old = &Description{}

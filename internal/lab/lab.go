@@ -67,11 +67,13 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if err := r.lock(); err != nil {
+	unlock, err := Lock(dir)
+	if err != nil {
 		return nil, err
 	}
-	old, _ := ReadDescription(dir) // unreadable is told by describe
-	r.description, err = describe(config.Name, dir, config.Rack)
+	r.undo = append(r.undo, unlock)
+	old, _ := ReadDescription(dir) // unreadable is told by Describe
+	r.description, err = Describe(config.Name, dir, config.Rack)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +81,7 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 		return nil, err
 	}
 	// From here on a killed lab leaves a trace by which the next one knows its namespace.
-	if err := r.description.write(dir); err != nil {
+	if err := r.description.Write(dir); err != nil {
 		return nil, err
 	}
 	if err := r.raiseNetwork(ctx, config.Rack, old); err != nil {
@@ -101,7 +103,7 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	if err := r.serve(); err != nil {
 		return nil, err
 	}
-	if err := r.description.write(dir); err != nil {
+	if err := r.description.Write(dir); err != nil {
 		return nil, err
 	}
 	r.log.Info("the rack is up", "rack", config.Rack.Name, "machines", len(r.machines), "accel", accel, "fabric", config.Rack.Fabric, "netns", r.description.Netns)
@@ -120,18 +122,17 @@ func folder(dir string) (string, error) {
 	return filepath.EvalSymlinks(dir)
 }
 
-// lock holds the folder for this process; the kernel lets go of it however the process ends.
-func (r *Rack) lock() error {
-	f, err := os.OpenFile(filepath.Join(r.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+// Lock holds a rack's folder for this process; the kernel lets go of it however the process ends.
+func Lock(dir string) (unlock func() error, err error) {
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return fmt.Errorf("another lab runs in %s", r.dir)
+		return nil, fmt.Errorf("another lab runs in %s", dir)
 	}
-	r.undo = append(r.undo, f.Close)
-	return nil
+	return f.Close, nil
 }
 
 // raiseNamespace makes the run's namespace, or takes the one that an earlier lab in this folder left.
@@ -192,7 +193,7 @@ func (r *Rack) addMachine(ctx context.Context, hw hardware, bmc *BMCDescription)
 	if err := m.adopt(ctx); err != nil {
 		return fmt.Errorf("machine %s: %w", hw.spec.Name, err)
 	}
-	stop, err := startBMC(m, bmc, r.log)
+	stop, err := StartBMC(m, m.dir, bmc, nil, r.log)
 	if err != nil {
 		return err
 	}

@@ -55,23 +55,7 @@ type machineState struct {
 // newMachine reads or makes the machine's folder. It starts nothing.
 func newMachine(hw hardware, ns, dir string, log *slog.Logger) (*Machine, error) {
 	m := &Machine{hw: hw, ns: ns, dir: dir, log: log.With("machine", hw.spec.Name), line: serial.New()}
-	m.info = vbmc.Info{
-		Name: hw.spec.Name, UUID: deriveUUID(hw.rack, hw.spec.Name), Serial: chassisSerial(hw.rack, hw.spec.Name),
-		Vendor: vendor, Model: model, BIOSVersion: "SeaBIOS",
-		CPUs: hw.spec.CPUs, Cores: hw.spec.CPUs, MemoryMiB: hw.spec.MemoryMiB,
-		UEFI: hw.spec.Firmware == "uefi", TPM: hw.spec.TPM, SecureBootCapable: hw.spec.SecureBoot,
-	}
-	if m.info.UEFI {
-		m.info.BIOSVersion = "OVMF"
-	}
-	for i, nic := range hw.spec.NICs {
-		m.info.NICs = append(m.info.NICs, vbmc.NIC{ID: fmt.Sprintf("nic%d", i), MAC: nic.MAC})
-	}
-	for i, disk := range hw.spec.Disks {
-		m.info.Disks = append(m.info.Disks, vbmc.Disk{
-			Name: fmt.Sprintf("disk%d", i), Serial: disk.Serial, Bus: disk.Bus, Bytes: int64(disk.SizeGiB) << 30,
-		})
-	}
+	m.info = hw.spec.Info(hw.rack)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -97,6 +81,28 @@ func newMachine(hw hardware, ns, dir string, log *slog.Logger) (*Machine, error)
 	m.state.Boot = m.state.Boot.Normal(m.info)
 	m.state.SecureBoot = m.state.SecureBoot && m.info.SecureBootCapable
 	return m, nil
+}
+
+// Info is what the machine's BMC tells of it; rack is the name that its serial and UUID derive from.
+func (s *MachineSpec) Info(rack string) vbmc.Info {
+	info := vbmc.Info{
+		Name: s.Name, UUID: deriveUUID(rack, s.Name), Serial: chassisSerial(rack, s.Name),
+		Vendor: vendor, Model: model, BIOSVersion: "SeaBIOS",
+		CPUs: s.CPUs, Cores: s.CPUs, MemoryMiB: s.MemoryMiB,
+		UEFI: s.Firmware == "uefi", TPM: s.TPM, SecureBootCapable: s.SecureBoot,
+	}
+	if info.UEFI {
+		info.BIOSVersion = "OVMF"
+	}
+	for i, nic := range s.NICs {
+		info.NICs = append(info.NICs, vbmc.NIC{ID: fmt.Sprintf("nic%d", i), MAC: nic.MAC})
+	}
+	for i, disk := range s.Disks {
+		info.Disks = append(info.Disks, vbmc.Disk{
+			Name: fmt.Sprintf("disk%d", i), Serial: disk.Serial, Bus: disk.Bus, Bytes: int64(disk.SizeGiB) << 30,
+		})
+	}
+	return info
 }
 
 // adopt takes over the QEMU that an earlier lab process left running, when it is the machine that is declared now and

@@ -100,6 +100,23 @@ func (s *Service) Activate(ctx context.Context, tx *db.Tx, machine string) error
 	return move(ctx, s, tx, m, Active, "")
 }
 
+// Retake takes a machine back from its instance's system, to deploy the instance on it anew: whatever runs there has lost
+// its networks, and the agent comes next.
+func (s *Service) Retake(ctx context.Context, tx *db.Tx, machine, instance string) error {
+	m, err := s.Get(ctx, tx, machine)
+	if err != nil {
+		return err
+	}
+	if m.Instance != instance {
+		return fault.New(fault.Conflict, "The machine %s is not the instance's any more.", machine)
+	}
+	if err := s.take(ctx, tx, m); err != nil {
+		return err
+	}
+	m.HandedOver = false
+	return move(ctx, s, tx, m, Deploying, Active)
+}
+
 // Deleting marks a machine that its instance is letting go of.
 func (s *Service) Deleting(ctx context.Context, tx *db.Tx, machine string) error {
 	m, err := s.Get(ctx, tx, machine)

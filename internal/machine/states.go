@@ -53,6 +53,7 @@ var transitions = []struct {
 	{Deploying, Cleaning, "the deploy was given up; the machine is not to blame"},
 	{DeployFailed, Cleaning, "an operator asked to clean it"},
 	{DeployFailed, Manageable, "an operator took it back"},
+	{Active, Deploying, "its instance is rebuilt on it"},
 	{Active, Deleting, "the instance lets go of it"},
 	{Deleting, Cleaning, "the machine is off and unplugged"},
 	{Deleting, DeployFailed, "the machine is out of control: nobody can tell that it is off"},

@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ingotcloud/ingot/internal/api/cinder"
 	"github.com/ingotcloud/ingot/internal/api/glance"
 	"github.com/ingotcloud/ingot/internal/api/ironic"
 	"github.com/ingotcloud/ingot/internal/api/keystone"
 	"github.com/ingotcloud/ingot/internal/api/neutron"
 	"github.com/ingotcloud/ingot/internal/api/nova"
 	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/api/placement"
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -29,6 +31,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine"
+	"github.com/ingotcloud/ingot/internal/metadef"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
@@ -64,6 +67,9 @@ var catalog = []identity.BootstrapService{
 	{Type: "compute", Name: "nova", URL: "/compute/v2.1"},
 	{Type: "network", Name: "neutron", URL: "/network"},
 	{Type: "baremetal", Name: "ironic", URL: "/baremetal"},
+	{Type: "placement", Name: "placement", URL: "/placement"},
+	{Type: "block-storage", Name: "cinder", URL: "/volume/v3"},
+	{Type: "volumev3", Name: "cinderv3", URL: "/volume/v3"}, // Horizon knows it by this name only
 }
 
 // build makes the parts. On an error everything made so far is closed again.
@@ -81,7 +87,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if p.db, err = db.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife}); err != nil {
+	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife, BcryptCost: c.Identity.PasswordHashRounds}); err != nil {
 		return nil, err
 	}
 	if err := p.bootstrap(ctx); err != nil {
@@ -114,13 +120,15 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 func (p *parts) dialects() []osapi.Dialect {
 	return []osapi.Dialect{
 		keystone.Dialect(p.identity),
-		glance.Dialect(p.images),
+		glance.Dialect(p.images, metadef.NewStore(p.db, p.clock)),
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
+		placement.Dialect(p.machines, p.db),
+		cinder.Dialect(),
 	}
 }
 

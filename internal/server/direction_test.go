@@ -33,6 +33,7 @@ var rules = []struct {
 	{from: "internal/network", never: append(domains("network"), "internal/driver", "internal/api"), reason: "networks know only ports, not what is plugged in"},
 	{from: "internal/router", only: []string{"internal/network", "internal/reconcile", "internal/db", "internal/clock", "internal/fault"}, reason: "routers are made of networks' ports, and know neither OVN nor who asks"},
 	{from: "internal/image", never: append(domains("image"), "internal/driver", "internal/api"), reason: "images know nothing of who boots them"},
+	{from: "internal/metadef", only: []string{"internal/db", "internal/clock", "internal/fault"}, reason: "definitions know nothing of what they describe"},
 	{from: "internal/instance", never: []string{"internal/driver", "internal/api", "internal/lab"}, reason: "the domain asks interfaces, drivers answer them"},
 	{from: "internal/driver", never: []string{"internal/api", "internal/server", "internal/instance", "internal/identity"}, reason: "a driver implements a domain's interface; it knows no wire and no tenant"},
 	{from: "internal/api/osapi", never: append(domains("identity"), "internal/driver"), reason: "the frame is the same for every dialect"},

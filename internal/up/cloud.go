@@ -340,7 +340,7 @@ func (s *site) fillCloud(ctx context.Context) error {
 }
 
 func (s *site) uploadImage(ctx context.Context, admin *cloud) error {
-	id, err := ensure(ctx, admin.image, "images", "", object{"name": "tiny", "disk_format": "qcow2", "container_format": "bare", "visibility": "public"})
+	id, err := ensure(ctx, admin.image, "images", "", object{"name": "tiny", "disk_format": s.format, "container_format": "bare", "visibility": "public"})
 	if err != nil {
 		return err
 	}

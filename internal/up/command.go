@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ingotcloud/ingot/internal/lab"
 )
 
 // Commands are `ingot up`, `ingot down` and `ingot clean`.
@@ -18,7 +20,11 @@ func Commands() []*cobra.Command {
 		c.Flags().StringVar(&o.Home, "home", defaultHome(), "folder that keeps everything the running cloud keeps ($INGOT_HOME)")
 		body := c.RunE
 		c.RunE = func(c *cobra.Command, args []string) error {
-			return asRoot(o.Home, func() error { return body(c, args) })
+			do := func() error { return body(c, args) }
+			if o.Simulate > 0 || simulated(o.Home) {
+				return do()
+			}
+			return asRoot(o.Home, do)
 		}
 		return c
 	}
@@ -27,11 +33,15 @@ func Commands() []*cobra.Command {
 		Short: "Bring a whole cloud up on this computer, with a virtual rack and a first server",
 		Long: `up starts a virtual rack (ingot lab) and a control plane (ingot serve) in the background, enrols, inspects and
 cleans the rack's machines, and then, as the tenant demo and through the public API, orders a server and follows it until
-one can log in. Every step looks first whether it is done, so up may be given again at any time.`,
+one can log in. Every step looks first whether it is done, so up may be given again at any time.
+
+With --simulate the machines only pretend (ingot lab sim): a cloud of any number of them is there in seconds, without
+QEMU and without root, and its servers have a console but nobody to log in to.`,
 		RunE: func(c *cobra.Command, _ []string) error { return Up(c.Context(), o) },
 	})
 	bringUp.Flags().StringVar(&o.Rack, "rack", "lab/rack.yaml", "the rack file")
 	bringUp.Flags().StringVar(&o.Agent, "agent", "", "the ingot-agent program (default: beside this program)")
+	bringUp.Flags().IntVar(&o.Simulate, "simulate", 0, "this many simulated machines instead of the rack")
 	return []*cobra.Command{
 		bringUp,
 		home(&cobra.Command{
@@ -50,6 +60,12 @@ func defaultHome() string {
 		return home
 	}
 	return "run"
+}
+
+// simulated reports whether the home's rack only pretends, so that nothing in it needs root.
+func simulated(home string) bool {
+	rack, err := lab.ReadDescription(filepath.Join(home, "lab"))
+	return err == nil && rack.Netns == ""
 }
 
 // asRoot runs the body as root, because a rack's network needs it: another user is asked by sudo. What the body leaves

@@ -39,6 +39,10 @@ type daemon struct {
 
 func (s *site) lab() daemon {
 	dir := s.path("lab")
+	if s.Simulate > 0 {
+		return daemon{"the simulated rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
+			[]string{"lab", "sim", "--machines", strconv.Itoa(s.Simulate), "--dir", dir}}
+	}
 	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
 		[]string{"lab", "run", "--rack", s.Rack, "--dir", dir, "--name", s.name}}
 }
@@ -226,7 +230,12 @@ func (s *site) writeConfig() error {
 	if machines["media_listen"], err = freeAddress(machines["media_listen"], "127.0.0.1:0"); err != nil {
 		return err
 	}
-	if machines["signing_key"] == nil {
+	if s.Simulate > 0 {
+		if err := configureSimulated(machines); err != nil {
+			return err
+		}
+		c["identity"] = map[string]any{"password_hash_rounds": 4} // nothing here is worth stealing, and Tempest makes thousands of users
+	} else if machines["signing_key"] == nil {
 		if machines["signing_key"], machines["signing_cert"], err = s.signingPair(); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type Options struct {
 	Rack  string // rack file
 	Agent string // the ingot-agent program; empty: beside this one
 	Out   *os.File
+	// Simulate this many machines (internal/lab/sim) instead of the rack; 0: the rack.
+	Simulate int
 }
 
 // site is a home with what was found or made in it.
@@ -33,7 +35,8 @@ type site struct {
 	name      string // of the run, on the host
 	show      *display
 	artifacts ramdisk.Artifacts
-	image     string // tenant image, qcow2
+	image     string // tenant image
+	format    string // of the image: qcow2 or raw
 	rack      *lab.Description
 }
 
@@ -43,10 +46,32 @@ func Up(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		title string
-		do    func(context.Context) error
-	}{
+	steps := s.steps()
+	if o.Simulate > 0 {
+		steps = s.simulatedSteps()
+	}
+	for _, step := range steps {
+		s.show.title(step.title)
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", strings.ToLower(step.title[:1])+step.title[1:], err)
+		}
+	}
+	if o.Simulate > 0 {
+		s.tellSimulated()
+	} else {
+		s.tell()
+	}
+	return nil
+}
+
+// step of bringing a cloud up.
+type step struct {
+	title string
+	do    func(context.Context) error
+}
+
+func (s *site) steps() []step {
+	return []step{
 		{"Build the agent's RAM disk", s.buildRAMDisk},
 		{"Build a small tenant image", s.buildTenantImage},
 		{"Start the virtual rack", s.startLab},
@@ -56,14 +81,7 @@ func Up(ctx context.Context, o Options) error {
 		{"Upload the image, make a flavor and a key pair", s.fillCloud},
 		{"Order a server as demo and follow it", s.orderServer},
 		{"Log in to the server", s.tryLogin},
-	} {
-		s.show.title(step.title)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", strings.ToLower(step.title[:1])+step.title[1:], err)
-		}
 	}
-	s.tell()
-	return nil
 }
 
 func open(o Options) (*site, error) {
@@ -113,7 +131,7 @@ func (s *site) buildTenantImage(ctx context.Context) error {
 	}
 	raw, err := tenantimage.Build(ctx, tenantimage.Options{CacheDir: cache, Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
-		s.image = tenantimage.QCOW2(raw)
+		s.image, s.format = tenantimage.QCOW2(raw), "qcow2"
 		s.show.note("%s, %s", filepath.Base(s.image), size(s.image))
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -81,7 +82,26 @@ func (a *api) importStaged(r *osapi.Request) (any, error) {
 			return nil, fault.New(fault.Invalid, "Invalid backend store '%.40s'.", name)
 		}
 	}
-	return nil, a.images.Import(r.Context(), writes(r), r.Path("id"))
+	return nil, a.images.Import(r.Context(), writes(r), r.Path("id"), r.ID)
+}
+
+// taskLife is how long Glance keeps a task; ours live as long as their image.
+const taskLife = 48 * time.Hour
+
+func (a *api) listTasks(r *osapi.Request) (any, error) {
+	tasks, err := a.images.Tasks(r.Context(), reads(r), r.Path("id"))
+	shown := make([]osapi.Object, len(tasks))
+	for n, t := range tasks {
+		shown[n] = osapi.Object{
+			"id": t.ID, "type": "api_image_import", "status": t.Status, "owner": t.Project, "user_id": t.User, "image_id": t.Image, "request_id": t.Request,
+			"created_at": osapi.Zulu(t.Created), "updated_at": osapi.Zulu(t.Updated), "expires_at": osapi.Zulu(t.Updated.Add(taskLife)), "deleted_at": nil, "deleted": false,
+			"input": osapi.Object{
+				"image_id": t.Image, "import_req": osapi.Object{"method": osapi.Object{"name": importMethods[0]}}, "backend": []string{store},
+			},
+			"result": nil, "message": t.Message,
+		}
+	}
+	return osapi.Object{"tasks": shown}, err
 }
 
 func (a *api) download(r *osapi.Request) (any, error) {

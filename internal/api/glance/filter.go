@@ -56,6 +56,13 @@ func readFilter(q *osapi.Query) (f image.Filter, err error) {
 			*field = &value
 		}
 	}
+	if q.Has("size") {
+		exactly, err := strconv.ParseInt(q.String("size"), 10, 64)
+		if err != nil || exactly < 0 {
+			return f, badFilter("size", q.String("size"))
+		}
+		f.SizeMin, f.SizeMax = &exactly, &exactly
+	}
 	for name, field := range map[string]*[]image.TimeFilter{"created_at": &f.Created, "updated_at": &f.Updated} {
 		for _, text := range q.Strings(name) {
 			t, err := timeFilter(name, text)

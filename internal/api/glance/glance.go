@@ -5,10 +5,12 @@ package glance
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/image"
+	"github.com/ingotcloud/ingot/internal/metadef"
 )
 
 // store is the one name under which clients may know where images are kept.
@@ -18,17 +20,22 @@ const store = "main"
 // addresses that a tenant names.
 var importMethods = []string{"glance-direct"}
 
-type api struct{ images *image.Service }
+type api struct {
+	images   *image.Service
+	metadefs *metadef.Store
+}
 
 // Dialect is the Image API, mounted at /image.
-func Dialect(images *image.Service) osapi.Dialect {
-	a := &api{images}
+func Dialect(images *image.Service, metadefs *metadef.Store) osapi.Dialect {
+	a := &api{images, metadefs}
 	return osapi.Dialect{
 		Name:     "glance",
 		Mount:    "/image",
 		Envelope: osapi.GlanceEnvelope,
-		Statuses: map[fault.Kind]int{fault.Quota: http.StatusRequestEntityTooLarge},
-		Routes: []osapi.Route{
+
+		StrictSlash: true,
+		Statuses:    map[fault.Kind]int{fault.Quota: http.StatusRequestEntityTooLarge},
+		Routes: slices.Concat(a.metadefRoutes(), schemaRoutes(), []osapi.Route{
 			{Method: "GET", Pattern: "/", Policy: osapi.Public, Status: http.StatusMultipleChoices, Handle: versions},
 			{Method: "GET", Pattern: "/versions", Policy: osapi.Public, Handle: versions},
 
@@ -44,6 +51,7 @@ func Dialect(images *image.Service) osapi.Dialect {
 			{Method: "GET", Pattern: "/v2/images/{id}/file", Policy: osapi.Reader, Handle: a.download, Stream: true},
 			{Method: "PUT", Pattern: "/v2/images/{id}/stage", Policy: osapi.Member, Status: http.StatusNoContent, Handle: a.stage, Stream: true},
 			{Method: "POST", Pattern: "/v2/images/{id}/import", Policy: osapi.Member, Status: http.StatusAccepted, Handle: a.importStaged},
+			{Method: "GET", Pattern: "/v2/images/{id}/tasks", Policy: osapi.Reader, Handle: a.listTasks},
 
 			{Method: "PUT", Pattern: "/v2/images/{id}/tags/{tag}", Policy: osapi.Member, Status: http.StatusNoContent, Handle: a.addTag},
 			{Method: "DELETE", Pattern: "/v2/images/{id}/tags/{tag}", Policy: osapi.Member, Status: http.StatusNoContent, Handle: a.deleteTag},
@@ -56,26 +64,17 @@ func Dialect(images *image.Service) osapi.Dialect {
 
 			{Method: "GET", Pattern: "/v2/info/import", Policy: osapi.Reader, Handle: importInfo},
 			{Method: "GET", Pattern: "/v2/info/stores", Policy: osapi.Reader, Handle: stores},
-
-			{Method: "GET", Pattern: "/v2/schemas/image", Policy: osapi.Reader, Handle: schema("image")},
-			{Method: "GET", Pattern: "/v2/schemas/images", Policy: osapi.Reader, Handle: schema("images")},
-			{Method: "GET", Pattern: "/v2/schemas/member", Policy: osapi.Reader, Handle: schema("member")},
-			{Method: "GET", Pattern: "/v2/schemas/members", Policy: osapi.Reader, Handle: schema("members")},
-			{Method: "GET", Pattern: "/v2/schemas/metadefs/namespace", Policy: osapi.Reader, Handle: schema("metadefs/namespace")},
-			{Method: "GET", Pattern: "/v2/schemas/metadefs/namespaces", Policy: osapi.Reader, Handle: schema("metadefs/namespaces")},
-			{Method: "GET", Pattern: "/v2/metadefs/namespaces", Policy: osapi.Reader, Handle: namespaces},
-			{Method: "GET", Pattern: "/v2/metadefs/resource_types", Policy: osapi.Reader, Handle: resourceTypes},
-		},
+		}),
 	}
 }
 
 // reads is the caller of something that changes nothing; a system reader sees all.
 func reads(r *osapi.Request) image.Caller {
-	return image.Caller{Project: r.Caller.ProjectID, Admin: r.Caller.ReadsAll()}
+	return image.Caller{Project: r.Caller.ProjectID, User: r.Caller.UserID, Admin: r.Caller.ReadsAll()}
 }
 
 func writes(r *osapi.Request) image.Caller {
-	return image.Caller{Project: r.Caller.ProjectID, Admin: r.Caller.IsAdmin()}
+	return image.Caller{Project: r.Caller.ProjectID, User: r.Caller.UserID, Admin: r.Caller.IsAdmin()}
 }
 
 // versions lists the minor versions of v2 as Glance 25 does; 2.14 is its image cache, which is not there.

@@ -20,6 +20,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/driver/blob/folder"
 	"github.com/ingotcloud/ingot/internal/image"
+	"github.com/ingotcloud/ingot/internal/metadef"
 )
 
 const (
@@ -42,9 +43,10 @@ func start(t *testing.T) *cloud {
 		t.Fatal(err)
 	}
 	c := &cloud{t: t, clock: clock.NewFake()}
-	c.images = image.New(image.Config{DB: dbtest.SQLite(t), Blobs: blobs, Clock: c.clock, SpoolDir: t.TempDir()})
+	d := dbtest.SQLite(t)
+	c.images = image.New(image.Config{DB: d, Blobs: blobs, Clock: c.clock, SpoolDir: t.TempDir()})
 	t.Cleanup(c.images.Close)
-	c.dialect = glance.Dialect(c.images)
+	c.dialect = glance.Dialect(c.images, metadef.NewStore(d, c.clock))
 	c.Server = Serve(t, c.dialect)
 	return c
 }

@@ -16,9 +16,23 @@ import (
 //go:embed schemas/*.json
 var schemaFiles embed.FS
 
+func schemaRoutes() []osapi.Route {
+	var routes []osapi.Route
+	for _, name := range []string{
+		"image", "images", "member", "members", "metadefs/namespace", "metadefs/namespaces", "metadefs/object", "metadefs/objects",
+		"metadefs/property", "metadefs/properties", "metadefs/tag", "metadefs/tags", "metadefs/resource_type", "metadefs/resource_types",
+	} {
+		routes = append(routes, osapi.Route{Method: "GET", Pattern: "/v2/schemas/" + name, Policy: osapi.Reader, Handle: schema(name)})
+	}
+	return routes
+}
+
 // schema answers with a JSON schema. What is named in the plural is a list of what the file of the singular describes.
 func schema(name string) osapi.Handler {
 	single := strings.TrimSuffix(name, "s")
+	if name == "metadefs/properties" {
+		single = "metadefs/property"
+	}
 	text, err := schemaFiles.ReadFile("schemas/" + strings.ReplaceAll(single, "/", "_") + ".json")
 	item := osapi.Object{}
 	if err == nil {
@@ -28,9 +42,17 @@ func schema(name string) osapi.Handler {
 		panic(err) // the file is part of the program
 	}
 	if single != name {
-		item = listSchema(path.Base(name), item)
+		item = listSchema(plural(path.Base(name), item), item)
 	}
 	return func(*osapi.Request) (any, error) { return item, nil }
+}
+
+// plural is what a list is called: resource types are listed by the name of their schema.
+func plural(name string, item osapi.Object) string {
+	if name == "resource_types" {
+		return item["name"].(string) + "s"
+	}
+	return name
 }
 
 func listSchema(name string, item osapi.Object) osapi.Object {
@@ -47,13 +69,4 @@ func listSchema(name string, item osapi.Object) osapi.Object {
 		}
 	}
 	return list
-}
-
-// namespaces is the empty list: this cloud keeps no metadata definitions, and Horizon's forms ask for them.
-func namespaces(r *osapi.Request) (any, error) {
-	return osapi.Object{"namespaces": []osapi.Object{}, "schema": "/v2/schemas/metadefs/namespaces", "first": link(r, "")}, nil
-}
-
-func resourceTypes(*osapi.Request) (any, error) {
-	return osapi.Object{"resource_types": []osapi.Object{}}, nil
 }

@@ -23,6 +23,7 @@ var actions = map[string]action{
 	"os-start":            {do: (*api).start},
 	"os-stop":             {do: (*api).stop},
 	"reboot":              {do: (*api).reboot},
+	"rebuild":             {do: (*api).rebuild},
 	"forceDelete":         {do: (*api).forceDelete},
 	"lock":                {do: (*api).lock},
 	"unlock":              {do: (*api).unlock},
@@ -34,7 +35,7 @@ var actions = map[string]action{
 	"unrescue": {do: notInState("unrescue")}, "restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
 	"confirmResize": {do: notInState("confirmResize")}, "revertResize": {do: notInState("revertResize")},
 
-	"createImage": {do: cannot}, "createBackup": {do: cannot}, "rebuild": {do: cannot}, "resize": {do: cannot}, "rescue": {do: cannot},
+	"createImage": {do: cannot}, "createBackup": {do: cannot}, "resize": {do: cannot}, "rescue": {do: cannot},
 	"pause": {do: cannot}, "suspend": {do: cannot}, "shelve": {do: cannot}, "changePassword": {do: cannot}, "trigger_crash_dump": {do: cannot},
 	"addSecurityGroup": {do: cannot}, "removeSecurityGroup": {do: cannot}, "addFloatingIp": {do: cannot}, "removeFloatingIp": {do: cannot},
 	"addFixedIp": {do: cannot}, "removeFixedIp": {do: cannot}, "resetNetwork": {admin: true, do: cannot}, "injectNetworkInfo": {admin: true, do: cannot},

@@ -89,6 +89,14 @@ func checkAddress(field, text string, version int) error {
 	return nil
 }
 
+// canonical writes an IPv6 address as RFC 5952 has it; what is none stays, for checkAddress.
+func canonical(text string) string {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr.String()
+	}
+	return text
+}
+
 var (
 	label  = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
 	domain = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)

@@ -20,6 +20,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/nova"
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/api/osapi/osapitest"
+	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/flavor"
 	"github.com/ingotcloud/ingot/internal/identity"
@@ -27,6 +28,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance/instancetest"
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
+	"github.com/ingotcloud/ingot/internal/metadef"
 	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
@@ -40,7 +42,7 @@ func whole(t *testing.T) (url string, c *instancetest.Cloud) {
 	c = instancetest.New(t, d, machinetest.Spec{Name: "m0"}, machinetest.Spec{Name: "m1"})
 	people := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1},
-		keystone.Dialect(people.Service), glance.Dialect(c.Images), neutron.Dialect(neutron.Services{
+		keystone.Dialect(people.Service), glance.Dialect(c.Images, metadef.NewStore(d, clock.Real{})), neutron.Dialect(neutron.Services{
 			Networks: c.Networks, Routers: router.New(c.Clock, c.Networks), Groups: securitygroup.New(c.Clock), Policies: qos.New(c.Clock), Trunks: trunk.New(c.Clock, c.Networks),
 		}, d),
 		nova.Dialect(nova.Services{

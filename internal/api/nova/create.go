@@ -1,6 +1,7 @@
 package nova
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -81,11 +82,11 @@ func (a *api) createServer(r *osapi.Request) (any, error) {
 	if err := decode(r, &body, "server", newServerFields); err != nil {
 		return nil, err
 	}
-	if len(body.Hints)+len(body.HintsOld) > 0 {
-		return nil, fault.New(fault.Invalid, "Scheduler hints are not supported by this server; choose machines by the flavor's extra specs.")
-	}
 	spec, err := a.spec(r, &body.Server)
 	if err != nil {
+		return nil, err
+	}
+	if spec.Group, err = groupHint(body.Hints, body.HintsOld); err != nil {
 		return nil, err
 	}
 	made, err := a.Instances.Create(r.Context(), by(r), spec)
@@ -111,7 +112,7 @@ func (a *api) createServer(r *osapi.Request) (any, error) {
 func (a *api) spec(r *osapi.Request, s *newServer) (spec instance.Spec, err error) {
 	spec = instance.Spec{
 		Name: s.Name, KeyName: s.KeyName, UserData: s.UserData, ConfigDrive: bool(s.ConfigDrive), Zone: s.Zone, Metadata: s.Metadata,
-		Tags: s.Tags, AccessIPv4: s.AccessIPv4, AccessIPv6: s.AccessIPv6, DiskConfig: s.DiskConfig,
+		Tags: s.Tags, AccessIPv4: s.AccessIPv4, AccessIPv6: canonical(s.AccessIPv6), DiskConfig: s.DiskConfig,
 	}
 	if s.Description != nil {
 		spec.Description = *s.Description
@@ -144,7 +145,7 @@ func (s *newServer) check(r *osapi.Request) error {
 	for _, err := range []error{
 		checkName("name", s.Name), checkDescription(pointed(s.Description)), checkMetadata(s.Metadata), checkTags(s.Tags),
 		checkAddress("accessIPv4", s.AccessIPv4, 4), checkAddress("accessIPv6", s.AccessIPv6, 6), checkDiskConfig(s.DiskConfig),
-		s.checkGroups(r.Caller.ProjectID),
+		s.checkGroups(r.Caller.ProjectID), checkUserData(s.UserData),
 	} {
 		if err != nil {
 			return err
@@ -158,8 +159,6 @@ func (s *newServer) check(r *osapi.Request) error {
 	switch {
 	case s.FlavorRef == "":
 		return missing("flavorRef")
-	case len(s.UserData) > 65535:
-		return fault.New(fault.Invalid, "User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(s.UserData))
 	case s.Zone != "" && s.Zone != instance.DefaultZone:
 		return fault.New(fault.Invalid, "The requested availability zone is not available")
 	case len(s.Personality) > 0:
@@ -170,6 +169,16 @@ func (s *newServer) check(r *osapi.Request) error {
 		return fault.New(fault.Invalid, "A server cannot be placed by hand; choose machines by the flavor's extra specs.")
 	case len(s.OldMapping) > 0:
 		return noVolumes
+	}
+	return nil
+}
+
+func checkUserData(text string) error {
+	if len(text) > 65535 {
+		return fault.New(fault.Invalid, "User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(text))
+	}
+	if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+		return fault.New(fault.Invalid, "User data needs to be valid base 64.")
 	}
 	return nil
 }

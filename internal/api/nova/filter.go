@@ -176,7 +176,7 @@ func (a *api) candidates(r *osapi.Request, q *osapi.Query) ([]*instance.Instance
 		return nil, fault.New(fault.Forbidden, "Policy doesn't allow os_compute_api:servers:detail:get_all_tenants to be performed.")
 	}
 	project := r.Caller.ProjectID
-	if r.Caller.ReadsAll() && (everywhere || project == "" || q.Has("project_id") || q.Has("tenant_id")) {
+	if r.Caller.ReadsAll() && everywhere {
 		project = "" // the filter on the project narrows it
 	}
 	deleted := q.Bool("deleted", false) && r.Caller.ReadsAll()
@@ -208,6 +208,9 @@ func (a *api) tests(r *osapi.Request, q *osapi.Query) ([]test, error) {
 	for name, filter := range filters {
 		if !q.Has(name) {
 			continue
+		}
+		if (name == "project_id" || name == "tenant_id") && !q.Has("all_tenants") && r.Caller.ProjectID != "" {
+			continue // as in Nova, an operator too sees the own project only, unless all are asked for
 		}
 		if !filter.open(r) {
 			if !filter.span.Has(r.Version) && r.Version.AtLeast(2, 75) {

@@ -58,11 +58,17 @@ func (a *api) listServices(r *osapi.Request) (any, error) {
 	return object{"services": shown}, nil
 }
 
+// listHosts names each process for the two things that it does: it deploys, and it runs the flows.
 func (a *api) listHosts(r *osapi.Request) (any, error) {
+	zone := r.Query().String("zone")
 	processes, err := a.Processes(r.Context())
-	shown := make([]object, len(processes))
-	for n, p := range processes {
-		shown[n] = object{"host_name": p.Host, "service": "compute", "zone": instance.DefaultZone}
+	shown := []object{}
+	for _, p := range processes {
+		for _, service := range []struct{ name, zone string }{{"compute", instance.DefaultZone}, {"conductor", "internal"}} {
+			if zone == "" || zone == service.zone {
+				shown = append(shown, object{"host_name": p.Host, "service": service.name, "zone": service.zone})
+			}
+		}
 	}
 	return object{"hosts": shown}, err
 }

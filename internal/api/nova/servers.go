@@ -95,6 +95,7 @@ func (b *updateBody) onto(r *osapi.Request, i *instance.Instance) error {
 			*field.target = *field.value
 		}
 	}
+	i.AccessIPv6 = canonical(i.AccessIPv6)
 	if s.Description.Set {
 		i.Description = s.Description.Value
 	}

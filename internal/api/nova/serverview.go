@@ -67,7 +67,7 @@ func (a *api) view(r *osapi.Request, i *instance.Instance) (object, error) {
 		"OS-SRV-USG:terminated_at": osapi.Naive(i.Deleted), "OS-EXT-STS:task_state": null(string(i.TaskState)),
 		"OS-EXT-STS:vm_state": i.VMState, "OS-EXT-STS:power_state": powerStates[i.Power],
 		"os-extended-volumes:volumes_attached": []object{}, "locked": i.LockedBy != instance.NotLocked, "locked_reason": null(i.LockReason),
-		"description": null(i.Description), "tags": i.Tags, "trusted_image_certificates": nil, "server_groups": []string{},
+		"description": null(i.Description), "tags": i.Tags, "trusted_image_certificates": nil, "server_groups": groupsOf(i),
 		"pinned_availability_zone": null(i.Zone),
 	}
 	if i.ConfigDrive {
@@ -154,6 +154,8 @@ func Status(i *instance.Instance) string {
 			return "REBOOT"
 		case instance.HardReboot:
 			return "HARD_REBOOT"
+		case instance.Rebuilding:
+			return "REBUILD"
 		}
 	}
 	return statuses[i.VMState]

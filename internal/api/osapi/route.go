@@ -54,6 +54,9 @@ type Dialect struct {
 	// /v2.1/<project>/servers means /v2.1/servers. Empty: the service has no such thing.
 	ProjectUnder string
 
+	// StrictSlash: a path with a slash at its end is another one (Glance: an image without an id). Otherwise it is not looked at.
+	StrictSlash bool
+
 	Routes []Route
 }
 

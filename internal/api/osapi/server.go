@@ -93,7 +93,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, service := range s.services {
 		below, ok := strings.CutPrefix(escaped, service.Mount)
 		if ok && (below == "" || below[0] == '/') {
-			s.serve(service, w, r, path.Clean("/"+below))
+			below = path.Clean("/" + below)
+			if service.StrictSlash && below != "/" && strings.HasSuffix(r.URL.EscapedPath(), "/") {
+				below += "/"
+			}
+			s.serve(service, w, r, below)
 			return
 		}
 	}

@@ -47,7 +47,7 @@ type Boot struct {
 // Options of Start. All but Namespace, the signing pair, TFTPDir, CacheDir and Logger are required.
 type Options struct {
 	Namespace  string     // named network namespace of the interface; empty: this process's
-	Interface  string     // the interface on the quarantine network; nothing listens on any other
+	Interface  string     // the interface on the quarantine network; nothing listens on any other. Empty: no network boot, HTTP alone
 	ServerAddr netip.Addr // our IPv4 address on it
 	HTTPPort   int        // port of the artefacts on ServerAddr; 0: any free one
 	Source     Source
@@ -101,10 +101,6 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 
 // listen opens every socket and starts its loop.
 func (s *Server) listen(ctx context.Context, o Options, log *slog.Logger) error {
-	nic, err := net.InterfaceByName(o.Interface)
-	if err != nil {
-		return err
-	}
 	web, err := net.Listen("tcp4", net.JoinHostPort(o.ServerAddr.String(), strconv.Itoa(o.HTTPPort)))
 	if err != nil {
 		return err
@@ -118,7 +114,14 @@ func (s *Server) listen(ctx context.Context, o Options, log *slog.Logger) error 
 		}
 	})
 	s.closers = append(s.closers, server.Close)
+	if o.Interface == "" {
+		return nil
+	}
 
+	nic, err := net.InterfaceByName(o.Interface)
+	if err != nil {
+		return err
+	}
 	sock, err := openDHCP(nic, o.ServerAddr)
 	if err != nil {
 		return fmt.Errorf("DHCP: %w", err)

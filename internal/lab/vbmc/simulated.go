@@ -23,6 +23,8 @@ type SimOptions struct {
 	// OnOff is called in its own goroutine each time the power goes off, and before each OnBoot of a reset: whatever ran on
 	// the machine is gone.
 	OnOff func()
+	// OnNMI is called when a diagnostic interrupt reaches the running machine.
+	OnNMI func()
 	// OnKeys gets what is typed on the console. Nil echoes, as a serial terminal does.
 	OnKeys func(p []byte)
 	// Deaf: the operating system ignores the power button (GracefulShutdown is accepted and nothing comes of it).
@@ -94,6 +96,9 @@ func (s *Simulated) Do(ctx context.Context, action Action) error {
 			return fmt.Errorf("a diagnostic interrupt needs a machine that is on")
 		}
 		s.watchers.Tell(Event{"Warning", "A diagnostic interrupt was sent."})
+		if s.opts.OnNMI != nil {
+			s.opts.OnNMI()
+		}
 	default:
 		return fmt.Errorf("%q is no power action", action)
 	}

@@ -1,0 +1,10 @@
+// Package conformance runs other people's tests of OpenStack, unmodified, against an ingot whose machines are simulated
+// at the BMC and agent protocols (internal/lab/sim). cloud_test.go brings such a cloud up, tempestconf_test.go tells
+// Tempest what ingot announces of itself, tempest_test.go runs it and compares with tempest.failing: the tests that fail,
+// each with the reason. That file only shrinks: a test in it that passes fails the run, and so does a failure that is not
+// in it.
+//
+//	go test ./test/conformance                               the fast subset (tempest.fast), as CI does
+//	make conformance                                         every suite
+//	make conformance RUN='^tempest\.api\.image'              one of them
+package conformance
