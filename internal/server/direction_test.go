@@ -30,6 +30,8 @@ var rules = []struct {
 	{from: "internal/identity", never: domains("identity"), reason: "who somebody is does not depend on what there is"},
 	{from: "internal/machine", never: append(domains("machine"), "internal/driver", "internal/api"), reason: "machines know neither what runs on them nor how they are driven"},
 	{from: "internal/network", never: append(domains("network"), "internal/driver", "internal/api"), reason: "networks know only ports, not what is plugged in"},
+	{from: "internal/securitygroup", only: []string{"internal/db", "internal/clock", "internal/fault", "internal/reconcile"}, reason: "groups know ports by their ids; network asks them"},
+	{from: "internal/qos", only: []string{"internal/db", "internal/clock", "internal/fault", "internal/reconcile"}, reason: "policies know what names them by ids; network and router ask them"},
 	{from: "internal/image", never: append(domains("image"), "internal/driver", "internal/api"), reason: "images know nothing of who boots them"},
 	{from: "internal/instance", never: []string{"internal/driver", "internal/api", "internal/lab"}, reason: "the domain asks interfaces, drivers answer them"},
 	{from: "internal/driver", never: []string{"internal/api", "internal/server", "internal/instance", "internal/identity"}, reason: "a driver implements a domain's interface; it knows no wire and no tenant"},
