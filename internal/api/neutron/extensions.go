@@ -64,7 +64,7 @@ var extensions = []extension{
 	{"sorting", "Sorting support", "Lists can be sorted.", "2016-06-12T00:00:00-00:00"},
 	{"standard-attr-description", "standard-attr-description", "Objects have descriptions.", "2016-02-10T10:00:00-00:00"},
 	{"standard-attr-revisions", "Resource revision numbers", "Objects count their changes.", "2016-04-11T10:00:00-00:00"},
-	{"standard-attr-tag", "Tag support for resources with standard attribute: network, port, subnet, subnetpool", "Objects have tags.", "2017-01-01T00:00:00-00:00"},
+	{"standard-attr-tag", "Tag support for resources with standard attribute: floatingip, network, policy, port, router, security_group, subnet, subnetpool, trunk", "Objects have tags.", "2017-01-01T00:00:00-00:00"},
 	{"standard-attr-timestamp", "Resource timestamps", "Objects tell when they were made and changed.", "2016-09-12T10:00:00-00:00"},
 	{"stateful-security-group", "Stateful security group", "Security groups can be stateless.", "2019-11-26T09:00:00-00:00"},
 	{"subnet-service-types", "Subnet service types", "A subnet can be for ports of some device owners only.", "2016-03-15T18:00:00-00:00"},

@@ -435,6 +435,24 @@ func TestPortsAndTheirGuards(t *testing.T) {
 	})
 }
 
+// A floating IP's policy is a policy in use, too.
+func TestFloatingIPsNamePolicies(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	policy := c.post(admin, "qos/policies", "policy", object{"name": "gold", "shared": true})["id"].(string)
+	floating := c.floatingIP(demo, c.joined(demo), object{"qos_policy_id": policy})["id"].(string)
+	c.fails(admin, "DELETE", "/qos/policies/"+policy, nil, 409, "QosPolicyInUse")
+	if _, err := c.db.ExecContext(t.Context(), `DELETE FROM reconcile_mark`); err != nil {
+		t.Fatal(err)
+	}
+	c.post(admin, "qos/policies/"+policy+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})
+	var key string
+	if err := c.db.QueryRowContext(t.Context(), `SELECT key FROM reconcile_mark`).Scan(&key); err != nil || key != "floatingip/"+floating {
+		t.Errorf("marked: %s %v", key, err)
+	}
+	c.call(demo, "DELETE", "/floatingips/"+floating, nil, 204)
+	c.call(admin, "DELETE", "/qos/policies/"+policy, nil, 204)
+}
+
 // Who shares a group lets the other project look at it and put ports into it, not change it.
 func TestSharedGuards(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
