@@ -19,8 +19,17 @@ const solInstance = 1
 // somebody else has the console. ctx bounds the opening; the console lives until Close, or until the BMC is lost: Read
 // then fails with a fault. A reader must keep up: what waits longer than the BMC retries is lost, and ends the console.
 func (d *driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
+	return d.activate(ctx, "OpenConsole", false)
+}
+
+// TakeConsole is OpenConsole for a line that somebody else may have: they are cut off.
+func (d *driver) TakeConsole(ctx context.Context) (io.ReadWriteCloser, error) {
+	return d.activate(ctx, "TakeConsole", true)
+}
+
+func (d *driver) activate(ctx context.Context, op string, take bool) (io.ReadWriteCloser, error) {
 	var opened *console
-	err := d.around(ctx, "OpenConsole", func(ctx context.Context) error {
+	err := d.around(ctx, op, func(ctx context.Context) error {
 		if err := d.takeTurn(ctx); err != nil {
 			return err
 		}
@@ -29,6 +38,13 @@ func (d *driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
 		c, _, err := d.logIn(ctx, suites)
 		if err != nil {
 			return err
+		}
+		if take {
+			// A line that nobody has is refused here with a code of its own (table 24-3): the activation will tell.
+			if _, err := c.DeactivatePayload(ctx, &transport.DeactivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance}); unanswered(err) {
+				farewell(c)
+				return asFault(err)
+			}
 		}
 		_, err = c.ActivatePayload(ctx, &transport.ActivatePayloadRequest{
 			PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance,
