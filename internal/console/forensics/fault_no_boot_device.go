@@ -1,6 +1,6 @@
 package forensics
 
-// noBootDevice: SeaBIOS, OVMF, AMI, Dell, Phoenix and iPXE each have words of their own.
+// noBootDevice: SeaBIOS, OVMF, AMI, Dell and Phoenix each have words of their own.
 var noBootDevice = Fault{
 	Name: "no-boot-device", Halts: true,
 	Says: "The firmware found nothing to start from.",
@@ -8,6 +8,6 @@ var noBootDevice = Fault{
 	Signs: []Sign{
 		{Text: "No bootable device"}, {Text: "No bootable option or device was found"}, {Text: "No boot device available"},
 		{Text: "No boot device found"}, {Text: "Reboot and Select proper Boot device"}, {Text: "Operating System not found"},
-		{Text: "Missing operating system"}, {Text: "No more network devices"},
+		{Text: "Missing operating system"},
 	},
 }

@@ -49,3 +49,12 @@ func find(line string) (*Fault, string) {
 	}
 	return nil, ""
 }
+
+// FaultNames are all faults that are known.
+func FaultNames() []string {
+	var names []string
+	for _, f := range faults {
+		names = append(names, f.Name)
+	}
+	return names
+}

@@ -29,7 +29,7 @@ initrd() { # SCRIPT: an initial RAM disk whose init it is
 machine root-not-found 40 -M q35 -kernel "$kernel" -append 'console=ttyS0 root=/dev/vda1 panic=-1'
 initrd 'exit 3'
 machine kernel-panic 40 -M q35 -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 panic=-1'
-initrd '/bin/busybox tail /dev/zero; /bin/busybox poweroff -f'
+initrd '/bin/busybox sh -c "a=0123456789; while :; do a=\$a\$a; done"; /bin/busybox poweroff -f'
 machine out-of-memory 60 -M q35 -m 160 -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 panic=-1'
 machine no-boot-device-bios 15 -M q35,graphics=off
 machine dhcp-timeout 60 -M q35,graphics=off -netdev hubport,hubid=0,id=n -device e1000,netdev=n,bootindex=0
