@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
@@ -80,7 +81,8 @@ func activationFault(err error) error {
 type console struct {
 	io.Reader
 	io.Writer
-	hangUp func() // asks the stream to end
+	hangUp func()      // asks the stream to end
+	left   atomic.Bool // it was us who ended it
 	cut    context.CancelFunc
 	ended  chan struct{} // closed when the session is gone
 	once   sync.Once
@@ -104,8 +106,11 @@ func newConsole(c *client.Client) *console {
 		output.CloseWithError(err) // nil: io.EOF
 		leave, cancel := context.WithTimeout(context.Background(), farewellPatience)
 		defer cancel()
-		// Ending the session frees the console too; saying it is quicker with BMCs that clean up late.
-		c.DeactivatePayload(leave, &transport.DeactivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance})
+		// Ending the session frees the console too; saying it is quicker with BMCs that clean up late. A console that was cut
+		// off may be somebody else's by now, who would be cut off in turn.
+		if s.left.Load() {
+			c.DeactivatePayload(leave, &transport.DeactivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance})
+		}
 		farewell(c)
 	}()
 	return s
@@ -114,6 +119,7 @@ func newConsole(c *client.Client) *console {
 // Close frees the console for others and returns when that is done, or after a few seconds when the BMC is silent.
 func (s *console) Close() error {
 	s.once.Do(func() {
+		s.left.Store(true)
 		s.hangUp()
 		select {
 		case <-s.ended:
