@@ -78,7 +78,7 @@ func (s *servers) Press(_ context.Context, page *console.Session, _ string, butt
 	return nil
 }
 
-func newSite(t testing.TB, d *db.DB, rack *consoletest.Rack) *site {
+func newSite(t testing.TB, d *db.DB, rack *consoletest.Rack, ancestors ...string) *site {
 	s := &site{Rack: rack, t: t, log: &locked{}, servers: &servers{}, tokens: &[]string{}}
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
@@ -86,7 +86,7 @@ func newSite(t testing.TB, d *db.DB, rack *consoletest.Rack) *site {
 	s.consoles = console.New(d, clock.Real{}, log, console.Config{Folder: filepath.Join(t.TempDir(), "c"), URL: s.url, Settle: time.Millisecond, LookEvery: 10 * time.Millisecond},
 		rack, rack, consoledoor.Peers{Client: http.DefaultClient})
 	ctx, cancel := context.WithCancel(context.Background())
-	server.Config.Handler = consoledoor.New(ctx, s.consoles, s.servers, []string{"https://horizon.example"}, log)
+	server.Config.Handler = consoledoor.New(ctx, s.consoles, s.servers, append(ancestors, "https://horizon.example"), log)
 	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelInfo)
 	server.Start()
 	ended := make(chan struct{})
