@@ -107,7 +107,7 @@ func TestPageInABrowser(t *testing.T) {
 	if address := run(b, chromedp.Location()); strings.Contains(address, token) {
 		t.Error(address)
 	}
-	keep(t, "wide.jpg", run(b, chromedp.FullScreenshot(90)))
+	keep(t, "wide.png", run(b, chromedp.FullScreenshot(100)))
 	if text, err := s.consoles.Tail(t.Context(), i, -1); err != nil || !strings.Contains(text, "typed in the browser") {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -118,7 +118,7 @@ func TestPageInABrowser(t *testing.T) {
 	if wide := run(b, chromedp.Evaluate[int]("document.documentElement.scrollWidth")); wide > 400 {
 		t.Errorf("the page is %d pixels wide", wide)
 	}
-	keep(t, "narrow.jpg", run(b, chromedp.FullScreenshot(90)))
+	keep(t, "narrow.png", run(b, chromedp.FullScreenshot(100)))
 	s.secretsStayOut()
 }
 

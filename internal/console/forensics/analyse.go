@@ -69,7 +69,7 @@ func (b *Boot) Trouble() *Finding {
 // Phase is how far the boot came.
 func (b *Boot) Phase() Phase { return b.Phases[len(b.Phases)-1].Phase }
 
-// Analyse reads a stream from its beginning. Its cost grows with the stream's length only: about 20 ms for 4 MiB.
+// Analyse reads a stream from its beginning. Its cost grows with the stream's length only: about 30 ms of a core for 4 MiB.
 func Analyse(chunks iter.Seq[Chunk]) Report {
 	var a analysis
 	for chunk := range chunks {
@@ -119,21 +119,25 @@ func (a *analysis) flush() {
 	}
 }
 
+// line takes one without its end.
 func (a *analysis) line(at time.Time, text string) {
-	if sign, ok := phaseOf(text); ok {
+	has := known.in(text)
+	if sign, ok := phaseOf(text, has); ok {
 		a.reached(at, sign)
 	}
 	boot := a.current()
 	if boot == nil {
 		return // output of before our record: of no boot that we know
 	}
-	boot.Last = at
+	if boot.Last = at; has == nil {
+		return
+	}
 	for _, f := range faults {
 		if f.Reason != "" && strings.HasPrefix(text, f.Reason) {
 			a.reasons[f] = strings.TrimPrefix(text, f.Reason)
 		}
 	}
-	f, detail := find(text)
+	f, detail := find(text, has)
 	if f == nil || boot.has(f.Name) {
 		return
 	}

@@ -32,11 +32,11 @@ var faults = []*Fault{
 	&diskErrors, &kernelPanic,
 }
 
-// find tells which fault a line is a sign of, and its detail.
-func find(line string) (*Fault, string) {
+// find tells which fault a line that has these texts is a sign of, and its detail.
+func find(line string, has map[string]bool) (*Fault, string) {
 	for _, f := range faults {
 		for _, sign := range f.Signs {
-			if !strings.Contains(line, sign.Text) || sign.Not != "" && strings.Contains(line, sign.Not) {
+			if !has[sign.Text] || sign.Not != "" && strings.Contains(line, sign.Not) {
 				continue
 			}
 			if sign.Detail == nil {

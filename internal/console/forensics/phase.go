@@ -1,9 +1,6 @@
 package forensics
 
-import (
-	"regexp"
-	"strings"
-)
+import "regexp"
 
 // Phase of a boot. Their order is that of a boot; some are skipped by some machines.
 type Phase int
@@ -65,14 +62,19 @@ var signs = []phaseSign{
 // prompt is what getty prints: the machine's name and "login:".
 var prompt = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]* login:`)
 
-// phaseOf tells which phase a line speaks of.
-func phaseOf(line string) (phaseSign, bool) {
+const promptText = "login:"
+
+// phaseOf tells which phase a line that has these texts speaks of.
+func phaseOf(line string, has map[string]bool) (phaseSign, bool) {
+	if has == nil {
+		return phaseSign{}, false
+	}
 	for _, sign := range signs {
-		if strings.Contains(line, sign.text) {
+		if has[sign.text] {
 			return sign, true
 		}
 	}
-	if strings.Contains(line, "login:") && prompt.MatchString(line) {
+	if has[promptText] && prompt.MatchString(line) {
 		return phaseSign{phase: Login}, true
 	}
 	return phaseSign{}, false
