@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -371,4 +372,19 @@ func TestThroughAnotherProcess(t *testing.T) {
 	if text := b.log.text(); strings.Contains(text, token) {
 		t.Error(text)
 	}
+}
+
+// From a key to its echo through the whole proxy, over a machine in memory: what the proxy adds to a BMC's own time.
+func BenchmarkKeyToEcho(b *testing.B) {
+	s := newSite(b, dbtest.SQLite(b), consoletest.New())
+	conn := s.open(s.grant(s.instance("m1"), console.Serial, "alice"), "binary")
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		must(b, conn.Write(b.Context(), websocket.MessageBinary, []byte("k")))
+		s.until(conn, "k", plain)
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs-median")
 }

@@ -193,7 +193,9 @@ var ErrNoPeers = errors.New("there are no other processes")
 type NoPeers struct{}
 
 // Records implements console.Peers.
-func (NoPeers) Records(context.Context, string, string) (io.ReadCloser, error) { return nil, ErrNoPeers }
+func (NoPeers) Records(context.Context, string, string) (io.ReadCloser, error) {
+	return nil, ErrNoPeers
+}
 
 // Eventually waits until is gives true.
 func Eventually(t testing.TB, what string, is func() bool) {
