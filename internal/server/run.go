@@ -111,6 +111,12 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
 		serve("virtual media", ctx, media, boot.Handler(), nil),
 	}
+	fabric, err := p.fabric(ctx)
+	if err != nil {
+		stop(err)
+	} else {
+		running.Go(fabric)
+	}
 	running.Go(func() { p.engine.Run(ctx) })
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
 	running.Go(func() { p.consoles.Run(ctx) })
