@@ -20,6 +20,7 @@ import (
 type deploy struct {
 	Instance string
 	Machine  string
+	Only     string   // id of the only machine that will do; empty: any
 	Excluded []string // machines that were tried and failed
 	Blame    string   // why the present machine is given up: it is quarantined
 	Stays    bool     // a rebuild: no other machine will do
@@ -69,7 +70,11 @@ func (s *Service) claim(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *depl
 	if err != nil {
 		return err
 	}
-	m, err := s.machines.Claim(ctx, tx, i.ID, want(i, d.Excluded))
+	wanted := want(i, d.Excluded)
+	if wanted.Allowed, err = s.placement(ctx, tx, i, d.Only); err != nil {
+		return err
+	}
+	m, err := s.machines.Claim(ctx, tx, i.ID, wanted)
 	if fault.Is(err, fault.Exhausted) {
 		return workflow.Abort(err)
 	}
@@ -234,7 +239,7 @@ func (s *Service) configDrive(ctx context.Context, i *Instance) ([]byte, error) 
 	}
 	if i.PublicKey != "" {
 		meta["public_keys"] = map[string]string{i.KeyName: i.PublicKey}
-		meta["keys"] = []map[string]string{{"name": i.KeyName, "type": "ssh", "data": i.PublicKey}}
+		meta["keys"] = []map[string]string{{"name": i.KeyName, "type": keyType(i.PublicKey), "data": i.PublicKey}}
 	}
 	content := configdrive.Content{MetaData: meta, NetworkData: networks}
 	if i.UserData != "" {
@@ -243,6 +248,14 @@ func (s *Service) configDrive(ctx context.Context, i *Instance) ([]byte, error) 
 		}
 	}
 	return configdrive.Build(content)
+}
+
+// keyType is what a key is, as Nova tells it: a certificate, or a line of authorized_keys.
+func keyType(key string) string {
+	if strings.HasPrefix(key, "-----BEGIN CERTIFICATE") {
+		return "x509"
+	}
+	return "ssh"
 }
 
 // bootOrder gives the machine up when its BMC keeps refusing: it would come back into the agent.

@@ -14,9 +14,10 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
-	Traits        []string // all of them
-	Exclude       []string // ids of machines that failed already
+	ResourceClass string                    // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
+	Traits        []string                  // all of them
+	Exclude       []string                  // ids of machines that failed already
+	Allowed       func(machine string) bool // says of an id whether it may be that one; nil: any may
 }
 
 // class is what resource classes are compared by: Placement's spelling without its prefix.
@@ -29,6 +30,9 @@ var notInClass = regexp.MustCompile(`[^A-Z0-9_]`)
 func (w Want) fits(m *Machine) bool {
 	c := m.Capacity()
 	if w.ResourceClass != "" && class(w.ResourceClass) != class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
+		return false
+	}
+	if w.Allowed != nil && !w.Allowed(m.ID) {
 		return false
 	}
 	for _, trait := range w.Traits {

@@ -30,8 +30,6 @@ import (
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
 	"github.com/ingotcloud/ingot/internal/metadef"
 	"github.com/ingotcloud/ingot/internal/qos"
-	"github.com/ingotcloud/ingot/internal/router"
-	"github.com/ingotcloud/ingot/internal/securitygroup"
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
@@ -43,11 +41,11 @@ func whole(t *testing.T) (url string, c *instancetest.Cloud) {
 	people := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1},
 		keystone.Dialect(people.Service), glance.Dialect(c.Images, metadef.NewStore(d, clock.Real{})), neutron.Dialect(neutron.Services{
-			Networks: c.Networks, Routers: router.New(c.Clock, c.Networks), Groups: securitygroup.New(c.Clock), Policies: qos.New(c.Clock), Trunks: trunk.New(c.Clock, c.Networks),
+			Networks: c.Networks, Routers: c.Routers, Groups: c.Groups, Policies: qos.New(c.Clock), Trunks: trunk.New(c.Clock, c.Networks),
 		}, d),
 		nova.Dialect(nova.Services{
 			DB: d, Instances: c.Instances, Flavors: flavor.NewStore(d, c.Clock), Keypairs: keypair.NewStore(d, c.Clock), Images: c.Images,
-			Networks: c.Networks, Machines: c.Service, Console: console{}, Clock: c.Clock,
+			Networks: c.Networks, Routers: c.Routers, Groups: c.Groups, Machines: c.Service, Console: console{}, Clock: c.Clock,
 		}))
 	c.Check(people.Bootstrap(t.Context(), identity.Bootstrap{AdminPassword: identitytest.AdminPassword, Catalog: []identity.BootstrapService{
 		{Type: "identity", Name: "keystone", URL: s.URL + "/identity/v3"}, {Type: "image", Name: "glance", URL: s.URL + "/image"},
