@@ -110,7 +110,8 @@ type Machines struct {
 	BootTimeout time.Duration `yaml:"boot_timeout"`
 }
 
-// Network that all tenants share.
+// Network that all tenants share, on the machines' own wire and without any isolation; without a cidr there is none. It is
+// for clouds without OVN.
 type Network struct {
 	Name    string       `yaml:"name"`
 	CIDR    netip.Prefix `yaml:"cidr"`
@@ -121,7 +122,7 @@ type Network struct {
 	MTU     int          `yaml:"mtu"`
 }
 
-// OVN that carries tenants' networks. Without nb and sb there is none, and with it no network but the shared one.
+// OVN that carries tenants' networks. Without nb and sb there is none, and then machines' ports are on the shared network only.
 type OVN struct {
 	// NB and SB are the northbound and the southbound database, as OVN writes endpoints: unix:PATH, tcp:HOST:PORT or
 	// ssl:HOST:PORT; all servers of a cluster with commas between.
@@ -131,8 +132,8 @@ type OVN struct {
 	TLS OVNTLS `yaml:"tls"`
 	// Owner marks our rows: two clouds in one OVN must differ in it. Changing it abandons the rows that are there.
 	Owner string `yaml:"owner"`
-	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings): external
-	// networks are on it when they do not say otherwise. Empty: they must say.
+	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings), which
+	// operators name when they make external networks; empty: any name is taken for one.
 	ExternalPhysical string `yaml:"external_physical"`
 }
 
@@ -166,10 +167,7 @@ func Default() Config {
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
-		Network: Network{
-			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
-			First: netip.MustParseAddr("10.77.0.100"), Last: netip.MustParseAddr("10.77.0.250"), MTU: 1500,
-		},
+		Network:  Network{Name: "flat", MTU: 1500},
 		OVN:      OVN{Owner: "ingot"},
 		Consoles: Consoles{KeepBytes: 4 << 20},
 	}
@@ -327,8 +325,10 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	inside("machines.first", c.Machines.First, quarantine)
 	inside("machines.last", c.Machines.Last, quarantine)
-	inside("network.first", c.Network.First, c.Network.CIDR)
-	inside("network.last", c.Network.Last, c.Network.CIDR)
+	if c.Network.CIDR.IsValid() {
+		inside("network.first", c.Network.First, c.Network.CIDR)
+		inside("network.last", c.Network.Last, c.Network.CIDR)
+	}
 	if c.Machines.First.Compare(c.Machines.Last) > 0 {
 		wrong("machines.last", "the range ends before it begins")
 	}

@@ -113,8 +113,10 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if err != nil || len(admins) == 0 {
 		return nil, errors.Join(errors.New("the project admin is missing"), err)
 	}
-	if _, err := p.networks.Bootstrap(ctx, flat(c.Network, admins[0].ID)); err != nil {
-		return nil, err
+	if c.Network.CIDR.IsValid() {
+		if _, err := p.networks.Bootstrap(ctx, flat(c.Network, admins[0].ID)); err != nil {
+			return nil, err
+		}
 	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
 	p.consoles = console.New(p.db, p.clock, log, console.Config{Folder: c.Consoles.Folder, Keep: c.Consoles.KeepBytes, URL: c.Consoles.PeerURL},
