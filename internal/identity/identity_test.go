@@ -73,8 +73,8 @@ func TestScopes(t *testing.T) {
 		admin, system bool
 		roles         string
 	}{
-		"project":          {identity.Scope{Project: &identity.Naming{Name: "admin", DomainName: "Default"}}, true, false, "[admin member reader]"},
-		"system":           {identity.Scope{System: true}, true, true, "[admin member reader]"},
+		"project":          {identity.Scope{Project: &identity.Naming{Name: "admin", DomainName: "Default"}}, true, false, "[admin manager member reader]"},
+		"system":           {identity.Scope{System: true}, true, true, "[admin manager member reader]"},
 		"unscoped":         {identity.Scope{Unscoped: true}, false, false, "[]"},
 		"no default scope": {identity.Scope{}, false, false, "[]"},
 	} {
@@ -307,13 +307,13 @@ func everything(t *testing.T, c *identitytest.Cloud) string {
 		fmt.Fprintf(&text, "%+v\n", list)
 	}
 	ctx := t.Context()
-	roles, err := c.Roles(ctx, "")
+	roles, err := c.Roles(ctx, identity.RoleFilter{})
 	add(roles, err)
 	users, err := c.Users(ctx, identity.UserFilter{})
 	add(len(users), err)
 	projects, err := c.Projects(ctx, identity.ProjectFilter{})
 	add(projects, err)
-	held, err := c.Assignments(ctx, identity.AssignmentFilter{Effective: true})
+	held, err := c.Effective(ctx, identity.AssignmentFilter{})
 	add(len(held), err)
 	services, err := c.CatalogServices(ctx, "", "")
 	add(services, err)
