@@ -193,3 +193,15 @@ func rolesOn(ctx context.Context, q db.Querier, userID string, t Target) ([]Role
 		return !slices.ContainsFunc(held, func(a Effective) bool { return a.RoleID == r.ID })
 	}), err
 }
+
+// HoldsAdmin reports whether the user, or the group, holds the role admin on anything.
+func (s *Service) HoldsAdmin(ctx context.Context, who AssignmentFilter) (bool, error) {
+	admin, err := getCloudRole(ctx, s.db, RoleAdmin)
+	if err != nil {
+		return false, err
+	}
+	held, err := relevant(ctx, s.db, AssignmentFilter{UserID: who.UserID})
+	return slices.ContainsFunc(held, func(a Assignment) bool { // no role implies admin
+		return a.RoleID == admin.ID && (who.GroupID == "" || a.GroupID == who.GroupID)
+	}), err
+}

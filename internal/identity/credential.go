@@ -85,6 +85,7 @@ func (c *Credential) check() error {
 func ec2Access(blob string) string {
 	var keys struct {
 		Access string `json:"access"`
+		Secret string `json:"secret"`
 	}
 	if json.Unmarshal([]byte(blob), &keys) != nil {
 		return ""

@@ -24,7 +24,7 @@ type api struct{ images *image.Service }
 func Dialect(images *image.Service) osapi.Dialect {
 	a := &api{images}
 	return osapi.Dialect{
-		Name:     "glance",
+		Name: "glance", Type: "image",
 		Mount:    "/image",
 		Envelope: osapi.GlanceEnvelope,
 		Statuses: map[fault.Kind]int{fault.Quota: http.StatusRequestEntityTooLarge},

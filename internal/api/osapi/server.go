@@ -36,6 +36,8 @@ type Config struct {
 
 	// PublicURL is how clients reach the listener, "https://cloud.example"; empty: as each request says.
 	PublicURL string
+	// IdentityURL is where clients get tokens; empty: the Identity API of this listener.
+	IdentityURL string
 	// CORSOrigins are the web origins whose pages may call the APIs; "*" is any.
 	CORSOrigins []string
 	// RequestsPerSecond and Burst limit each user; zero: 200 and 400. Negative: no limit.
@@ -153,7 +155,7 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 		r.HTTP = h.WithContext(ctx)
 		r.HTTP.Body = http.MaxBytesReader(out, h.Body, s.MaxBody)
 	}
-	if err := s.admit(route, r, project); err != nil {
+	if err := s.admit(route, r, project, below); err != nil {
 		return route, err
 	}
 	result, err := route.Handle(r)
@@ -163,8 +165,8 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 	return route, s.answer(route, out, result)
 }
 
-// admit lets the caller through, or not: token, rate, policy, and that the path's project is the token's.
-func (s *Server) admit(route *Route, r *Request, project string) error {
+// admit lets the caller through, or not: token, its access rules, rate, policy, and that the path's project is the token's.
+func (s *Server) admit(route *Route, r *Request, project, below string) error {
 	if route.Policy.allow == nil {
 		return s.limits.admit("address " + host(r.HTTP))
 	}
@@ -178,6 +180,9 @@ func (s *Server) admit(route *Route, r *Request, project string) error {
 			return &tokenRefused{err}
 		}
 		return err
+	}
+	if t := r.Caller.Token; t != nil && !t.Permits(r.dialect.Type, r.HTTP.Method, below) {
+		return &tokenRefused{fault.New(fault.Unauthorized, "The access rules of the application credential do not allow this request.")}
 	}
 	r.Log = r.Log.With("user", r.Caller.UserID, "project", r.Caller.ProjectID)
 	if err := s.limits.admit("user " + r.Caller.UserID); err != nil {
