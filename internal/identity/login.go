@@ -66,8 +66,8 @@ const (
 	byAppCredential = "application_credential"
 )
 
-// Login checks the proofs and gives a signed token. Whatever is wrong about user, proof or scope, it is the same
-// fault.Unauthorized after the same work; the cause is for the log.
+// Login checks the proofs and gives a signed token. Whatever is wrong about user, password or scope, it is the same
+// fault.Unauthorized after the same work; the cause is for the log. A token that is not valid is fault.NotFound.
 func (s *Service) Login(ctx context.Context, l Login) (signed string, t *Token, err error) {
 	t = &Token{Issued: s.Clock.Now()}
 	t.Expires = t.Issued.Add(s.TokenLifetime).Truncate(time.Second)
@@ -154,6 +154,9 @@ func enoughFactors(u User, methods []string) error {
 // than an application credential allowed. What a trust gave is not passed on.
 func (s *Service) proveByToken(ctx context.Context, token string, t *Token) (User, error) {
 	old, err := s.Validate(ctx, token)
+	if fault.Is(err, fault.Unauthorized) { // Keystone tells a token that is none from a wrong password
+		return User{}, fault.Wrap(err, fault.NotFound, "Could not find token.")
+	}
 	if err != nil {
 		return User{}, err
 	}

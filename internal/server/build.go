@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/api/glance"
@@ -73,7 +74,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if p.db, err = db.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife}); err != nil {
+	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife, Passwords: passwords(c.Identity.Passwords)}); err != nil {
 		return nil, err
 	}
 	if err := p.bootstrap(ctx); err != nil {
@@ -141,6 +142,18 @@ func (p *parts) bootstrap(ctx context.Context) error {
 		services[i].URL = p.config.PublicURL + s.URL
 	}
 	return p.identity.Bootstrap(ctx, identity.Bootstrap{AdminPassword: password, Region: p.config.Identity.Region, Catalog: services})
+}
+
+// passwords translates the configuration, whose pattern was checked when it was read.
+func passwords(c config.Passwords) identity.PasswordRules {
+	rules := identity.PasswordRules{
+		Lifetime: c.Lifetime, MinAge: c.MinAge, History: c.History, PatternHint: c.PatternHint,
+		LockAfter: c.LockAfter, LockFor: c.LockFor, ChangeFirst: c.ChangeFirst,
+	}
+	if c.Pattern != "" {
+		rules.Pattern = regexp.MustCompile(c.Pattern)
+	}
+	return rules
 }
 
 // drawnPassword reads the password kept in a file, or draws one and keeps it there.
