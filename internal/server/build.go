@@ -26,6 +26,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/driver/bmc"
 	"github.com/ingotcloud/ingot/internal/flavor"
 	"github.com/ingotcloud/ingot/internal/identity"
+	"github.com/ingotcloud/ingot/internal/identity/foreign"
 	"github.com/ingotcloud/ingot/internal/image"
 	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/keypair"
@@ -42,7 +43,8 @@ type parts struct {
 	clock     clock.Clock
 	db        *db.DB
 	engine    *workflow.Engine
-	identity  *identity.Service
+	identity  *identity.Service // nil where an existing Keystone is trusted
+	auth      osapi.Authenticator
 	images    *image.Service
 	machines  *machine.Service
 	networks  *network.Service
@@ -74,10 +76,8 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if p.db, err = db.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife, Passwords: passwords(c.Identity.Passwords)}); err != nil {
-		return nil, err
-	}
-	if err := p.bootstrap(ctx); err != nil {
+	operators, err := p.openIdentity(ctx, keys)
+	if err != nil {
 		return nil, err
 	}
 	blobs, err := openBlobs(ctx, c.Images)
@@ -88,22 +88,17 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
 	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
 	p.networks = network.New(p.db, p.clock, log)
-	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
-	if err != nil || len(admins) == 0 {
-		return nil, errors.Join(errors.New("the project admin is missing"), err)
-	}
-	if _, err := p.networks.Bootstrap(ctx, flat(c.Network, admins[0].ID)); err != nil {
+	if _, err := p.networks.Bootstrap(ctx, flat(c.Network, operators)); err != nil {
 		return nil, err
 	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
-	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log}, p.dialects()...)
+	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.auth, IdentityURL: c.Identity.Keystone.URL, Log: log}, p.dialects()...)
 	return p, err
 }
 
 // dialects are the services that clients see.
 func (p *parts) dialects() []osapi.Dialect {
-	return []osapi.Dialect{
-		keystone.Dialect(p.identity),
+	dialects := []osapi.Dialect{
 		glance.Dialect(p.images),
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
@@ -112,6 +107,40 @@ func (p *parts) dialects() []osapi.Dialect {
 		neutron.Dialect(p.networks, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
 	}
+	if p.identity != nil {
+		dialects = append([]osapi.Dialect{keystone.Dialect(p.identity)}, dialects...)
+	}
+	return dialects
+}
+
+// openIdentity opens our own identity, or the existing Keystone that the configuration names, and gives the id of the
+// operators' project.
+func (p *parts) openIdentity(ctx context.Context, keys *secret.Keyring) (string, error) {
+	c := p.config.Identity
+	if k := c.Keystone; k.URL != "" {
+		existing, err := foreign.Open(ctx, foreign.Config{
+			URL: k.URL, Username: k.Username, Password: k.Password, Project: k.Project,
+			UserDomain: k.UserDomain, ProjectDomain: k.ProjectDomain, Cache: k.Cache,
+		})
+		if err != nil {
+			return "", err
+		}
+		p.auth = existing
+		return existing.OwnProject(ctx)
+	}
+	var err error
+	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.TokenLife, Passwords: passwords(c.Passwords)}); err != nil {
+		return "", err
+	}
+	p.auth = p.identity
+	if err := p.bootstrap(ctx); err != nil {
+		return "", err
+	}
+	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
+	if err != nil || len(admins) == 0 {
+		return "", errors.Join(errors.New("the project admin is missing"), err)
+	}
+	return admins[0].ID, nil
 }
 
 func (p *parts) close() {
