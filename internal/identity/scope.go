@@ -101,11 +101,11 @@ func (s *Service) scopeTrust(ctx context.Context, t *Token, id string) error {
 		return refused(err, "the trust is gone")
 	}
 	if trust.TrusteeID != t.User.ID {
-		return fault.New(fault.Forbidden, "You are not authorized to perform the requested action: the user is not a trustee.")
+		return unauthorized(fmt.Errorf("user %s is not the trustee of %s", t.User.ID, id))
 	}
 	trustor, err := s.User(ctx, trust.TrustorID)
 	if err != nil || !trustor.Enabled {
-		return fault.Wrap(err, fault.Forbidden, "You are not authorized to perform the requested action: the trustor is gone or disabled.")
+		return refused(err, "the trustor is gone or disabled")
 	}
 	domain, err := s.enabledDomain(ctx, "id", trustor.DomainID)
 	if err != nil {

@@ -56,6 +56,18 @@ func (a *api) listCredentials(r *osapi.Request) (any, error) {
 	return list(r, "credentials", found, showCredential), err
 }
 
+// ownProject refuses users the projects on which they have no role, whether these exist or not.
+func (a *api) ownProject(r *osapi.Request, what, userID string, projectID *string) error {
+	if projectID == nil || r.Caller.IsAdmin() {
+		return nil
+	}
+	roles, err := a.identity.RolesOn(r.Context(), userID, identity.Target{Kind: identity.OnProject, ID: *projectID})
+	if err == nil && len(roles) == 0 {
+		err = forbidden(what)
+	}
+	return err
+}
+
 func (a *api) createCredential(r *osapi.Request) (any, error) {
 	var body credentialBody
 	if err := r.Decode(&body); err != nil {
@@ -72,6 +84,9 @@ func (a *api) createCredential(r *osapi.Request) (any, error) {
 		return nil, err
 	}
 	if err := body.onto(&c); err != nil {
+		return nil, err
+	}
+	if err := a.ownProject(r, "create_credential", c.UserID, c.ProjectID); err != nil {
 		return nil, err
 	}
 	c, err := a.identity.CreateCredential(r.Context(), c)
@@ -99,6 +114,11 @@ func (a *api) updateCredential(r *osapi.Request) (any, error) {
 	}
 	if _, err := a.credential(r, "update_credential", false); err != nil {
 		return nil, err
+	}
+	if id := body.Credential.ProjectID; id.Set && !id.Null {
+		if err := a.ownProject(r, "update_credential", r.Caller.UserID, &id.Value); err != nil {
+			return nil, err
+		}
 	}
 	c, err := a.identity.UpdateCredential(r.Context(), r.Path("id"), body.onto)
 	return object{"credential": showCredential(r, c)}, err
@@ -154,14 +174,8 @@ func (a *api) createEC2(r *osapi.Request) (any, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	if !r.Caller.Reads(body.ProjectID) {
-		roles, err := a.identity.RolesOn(r.Context(), r.Path("id"), identity.Target{Kind: identity.OnProject, ID: body.ProjectID})
-		if err != nil {
-			return nil, err
-		}
-		if len(roles) == 0 {
-			return nil, forbidden("ec2_create_credential")
-		}
+	if err := a.ownProject(r, "ec2_create_credential", r.Path("id"), &body.ProjectID); err != nil {
+		return nil, err
 	}
 	access, secret := identity.NewEC2Keys()
 	blob, err := json.Marshal(map[string]any{"access": access, "secret": secret, "trust_id": nil})

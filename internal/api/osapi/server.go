@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -138,7 +139,7 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 	below, project := d.cutProject(below)
 	h, err := withPath(h, below)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The path is malformed.")
+		return nil, fault.Wrap(err, fault.Invalid, "The path or the query is malformed.")
 	}
 	r.HTTP = h
 	r.Version, err = d.Versions.negotiate(h.Header, out.Header())
@@ -245,11 +246,21 @@ func (s *service) cutProject(below string) (rest, project string) {
 	return s.ProjectUnder + "/" + more, first
 }
 
+// storable reports whether the text can stand in any database of ours.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
 // withPath is the request with another (escaped) path.
 func withPath(h *http.Request, escaped string) (*http.Request, error) {
 	plain, err := url.PathUnescape(escaped)
 	if err != nil {
 		return nil, err
+	}
+	query, err := url.QueryUnescape(h.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	if !storable(plain) || !storable(query) {
+		return nil, errors.New("it holds the character U+0000 or is no UTF-8")
 	}
 	copied := h.WithContext(h.Context())
 	u := *h.URL
