@@ -138,9 +138,9 @@ func TestLockout(t *testing.T) {
 // The key and the passcodes are those of RFC 6238, appendix B (SHA-1, the last six digits).
 func TestPasscodes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		c, s, rita := strict(t, d, identity.PasswordRules{})
+		c, _, rita := strict(t, d, identity.PasswordRules{})
 		c.Clock.Step(time.Unix(1111111109, 0).Sub(c.Clock.Now()))
-		c, s = rebuilt(t, c, d)
+		s := rebuilt(t, c, d)
 		must(s.CreateCredential(t.Context(), identity.Credential{UserID: rita.ID, Type: "totp", Blob: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}))
 		enter := func(code string) error {
 			_, _, err := s.Login(t.Context(), identity.Login{TOTP: &identity.PasscodeProof{User: identity.Naming{ID: rita.ID}, Passcode: code}, Scope: identity.Scope{Unscoped: true}})
@@ -176,12 +176,10 @@ func TestPasscodes(t *testing.T) {
 	})
 }
 
-// rebuilt opens the services anew at the clock's time: their pictures of the past are of another one.
-func rebuilt(t *testing.T, c *identitytest.Cloud, d *db.DB) (*identitytest.Cloud, *identity.Service) {
+// rebuilt opens the service anew at the clock's time: its picture of the past is of another one.
+func rebuilt(t *testing.T, c *identitytest.Cloud, d *db.DB) *identity.Service {
 	t.Helper()
-	s, err := identity.New(t.Context(), d, c.Keyring, identity.Config{BcryptCost: bcrypt.MinCost, Clock: c.Clock})
-	ok(t, err)
-	return c, s
+	return must(identity.New(t.Context(), d, c.Keyring, identity.Config{BcryptCost: bcrypt.MinCost, Clock: c.Clock}))
 }
 
 func TestCredentialsAreSealed(t *testing.T) {

@@ -131,8 +131,9 @@ func TestCLIAccess(t *testing.T) {
 		t.Errorf("a deleted credential: %v\n%s", err, out)
 	}
 
-	trust := run(demo, "trust create --project demo --role member "+c.Demo.ID+" "+run(admin, "user show tom -f value -c id", "")+" -f value -c id", "")
-	run(demo, "trust list", trust)
+	// A member may look up neither roles nor projects, so it names them by id: the command would send names as ids.
+	trust := run(demo, "trust create --project "+c.DemoProject.ID+" --role "+c.memberID+" "+c.Demo.ID+" "+run(admin, "user show tom -f value -c id", "")+" -f value -c id", "")
+	run(demo, "trust show "+trust+" -f value -c trustee_user_id", "")
 	trustee := as("tom", "pw", "", "OS_TRUST_ID="+trust)
 	run(trustee, "token issue -f value -c project_id", c.DemoProject.ID)
 	run(demo, "trust delete "+trust, "")
