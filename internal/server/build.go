@@ -83,9 +83,10 @@ var catalog = []identity.BootstrapService{
 // build makes the parts. On an error everything made so far is closed again.
 func build(ctx context.Context, c config.Config, log *slog.Logger, access machine.Access) (p *parts, err error) {
 	p = &parts{config: c, log: log, clock: clock.Real{}}
+	made := p // a return of nil forgets p
 	defer func() {
 		if err != nil {
-			p.close()
+			made.close()
 		}
 	}()
 	keys, err := secret.Open(filepath.Join(c.Home, "secret.key"))
