@@ -41,7 +41,7 @@ func (s *site) lab() daemon {
 	dir := s.path("lab")
 	if s.Simulate > 0 {
 		return daemon{"the simulated rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
-			[]string{"lab", "sim", "--machines", strconv.Itoa(s.Simulate), "--dir", dir}}
+			[]string{"lab", "sim", "--machines", strconv.Itoa(s.Simulate), "--dir", dir, "--name", s.name, "--fabric", s.Fabric}}
 	}
 	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
 		[]string{"lab", "run", "--rack", s.Rack, "--dir", dir, "--name", s.name}}
