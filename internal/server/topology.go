@@ -141,7 +141,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 		plugged[p.Edge] = true
 	}
 	for _, n := range nics {
-		if edge := edgeOf(n); edge.Kind != network.NoEdge && !plugged[edge] {
+		if edge := edgeOf(n); r.services != nil && edge.Kind != network.NoEdge && !plugged[edge] {
 			m.NICs = append(m.NICs, quarantined(n))
 		}
 	}
@@ -341,7 +341,7 @@ func (r topologyReader) addFloatingIP(ctx context.Context, m *topology.Model, id
 
 func (r topologyReader) addNIC(ctx context.Context, m *topology.Model, id string) error {
 	nic, err := r.machines.NIC(ctx, r.db, id)
-	if err != nil {
+	if err != nil || r.services == nil { // where we are not on the quarantine, nobody is
 		return err
 	}
 	holder, err := r.Holder(ctx, edgeOf(nic))
