@@ -14,15 +14,16 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/image"
 	"github.com/ingotcloud/ingot/internal/instance"
+	"github.com/ingotcloud/ingot/internal/instance/instancetest"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/router"
 )
 
 // wire gives the machines' NICs edges, and carries whatever is plugged into them, as OVN does.
-func (c *cloud) wire() {
-	c.t.Helper()
-	ctx := c.t.Context()
+func wire(t *testing.T, c *instancetest.Cloud) {
+	t.Helper()
+	ctx := t.Context()
 	c.Check(c.DB.Tx(ctx, func(tx *db.Tx) error {
 		nics, err := c.Service.NICs(ctx, tx, "")
 		for _, nic := range nics {
@@ -35,14 +36,13 @@ func (c *cloud) wire() {
 	}))
 	go func() {
 		for ctx.Err() == nil {
-			_ = c.DB.Tx(ctx, c.carry) // the next round sees what this one did not
+			_ = c.DB.Tx(ctx, func(tx *db.Tx) error { return carry(ctx, tx, c) }) // the next round sees what this one did not
 			time.Sleep(20 * time.Millisecond)
 		}
 	}()
 }
 
-func (c *cloud) carry(tx *db.Tx) error {
-	ctx := context.Background()
+func carry(ctx context.Context, tx *db.Tx, c *instancetest.Cloud) error {
 	ports, err := c.Networks.Ports(ctx, tx, network.Everything, network.PortFilter{})
 	for _, p := range ports {
 		if !p.Plugged || p.Up {
@@ -76,7 +76,7 @@ func (c *cloud) net(name, cidr string) string {
 
 func TestInterfaces(t *testing.T) {
 	c := start(t, 1)
-	c.wire()
+	wire(t, c.Cloud)
 	blue := c.net("blue", "10.1.0.0/24")
 	id := c.create(object{"networks": []object{{"uuid": blue, "tag": "front"}}}, at("2.42"))
 	path := "/servers/" + id + "/os-interface"
@@ -153,7 +153,7 @@ func TestInterfaces(t *testing.T) {
 
 func TestNetworksOfNewServers(t *testing.T) {
 	c := start(t, 2)
-	c.wire()
+	wire(t, c.Cloud)
 	blue := c.net("blue", "10.1.0.0/24")
 	var empty, own, used string
 	c.Check(c.DB.Tx(t.Context(), func(tx *db.Tx) error {
@@ -218,7 +218,7 @@ func TestNetworksOfNewServers(t *testing.T) {
 
 func TestSecurityGroups(t *testing.T) {
 	c := start(t, 1)
-	c.wire()
+	wire(t, c.Cloud)
 	blue := c.net("blue", "10.1.0.0/24")
 	group := func(status int, body object) map[string]any {
 		t.Helper()
@@ -307,7 +307,7 @@ func TestSecurityGroups(t *testing.T) {
 
 func TestFloatingIPs(t *testing.T) {
 	c := start(t, 1)
-	c.wire()
+	wire(t, c.Cloud)
 	blue := c.net("blue", "10.1.0.0/24")
 	c.ask(404, Demo, "POST", "/os-floating-ips", object{"pool": nil})
 	c.Check(c.DB.Tx(t.Context(), func(tx *db.Tx) error {
