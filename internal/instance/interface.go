@@ -55,7 +55,7 @@ func (s *Service) meant(ctx context.Context, tx *db.Tx, i *Instance, nic NIC) (s
 	}
 	only, err := s.onlyNetwork(ctx, tx, i.Project)
 	switch {
-	case errors.Is(err, ambiguous):
+	case errors.Is(err, errAmbiguous):
 		return "", fault.Wrap(err, fault.Invalid, "%s", fault.Message(err))
 	case err != nil:
 		return "", err

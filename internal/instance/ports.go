@@ -52,7 +52,7 @@ func (s *Service) plan(ctx context.Context, tx *db.Tx, i *Instance, spec Spec) e
 }
 
 // onlyNetwork is the network that a project means when it names none; nil when it has none. It fails with the cause
-// ambiguous when there are several.
+// errAmbiguous when there are several.
 func (s *Service) onlyNetwork(ctx context.Context, q db.Querier, project string) (*network.Network, error) {
 	seen, err := s.networks.Networks(ctx, q, network.Viewer{Project: project}, network.NetworkFilter{})
 	if err != nil {
@@ -65,10 +65,10 @@ func (s *Service) onlyNetwork(ctx context.Context, q db.Querier, project string)
 	case 1:
 		return seen[0], nil
 	}
-	return nil, fault.Wrap(ambiguous, fault.Conflict, "Multiple possible networks found, use a Network ID to be more specific.")
+	return nil, fault.Wrap(errAmbiguous, fault.Conflict, "Multiple possible networks found, use a Network ID to be more specific.")
 }
 
-var ambiguous = errors.New("which network is meant is not clear")
+var errAmbiguous = errors.New("which network is meant is not clear")
 
 // reserve takes the port that was asked for, or makes one that is in these security groups (nil: the project's default
 // one), and notes it in the instance, which the caller saves.
