@@ -39,6 +39,7 @@ type Config struct {
 	Machines Machines `yaml:"machines"`
 	Network  Network  `yaml:"network"`
 	OVN      OVN      `yaml:"ovn"`
+	Consoles Consoles `yaml:"consoles"`
 }
 
 // TLS names PEM files.
@@ -142,6 +143,19 @@ type OVNTLS struct {
 	CA   string `yaml:"ca"`
 }
 
+// Consoles of the servers.
+type Consoles struct {
+	// Folder for what servers print on their serial lines; empty: home/consoles.
+	Folder string `yaml:"folder"`
+	// KeepBytes of each server's output at most.
+	KeepBytes int64 `yaml:"keep_bytes"`
+	// FrameAncestors are the origins whose pages may show a console in a frame: Horizon's, "https://horizon.example".
+	FrameAncestors []string `yaml:"frame_ancestors"`
+	// PeerURL is where other ingot processes reach this one's public API directly, not through a load balancer; empty: made
+	// from listen.
+	PeerURL string `yaml:"peer_url"`
+}
+
 // Default is the configuration of the lab.
 func Default() Config {
 	return Config{
@@ -156,7 +170,8 @@ func Default() Config {
 			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
 			First: netip.MustParseAddr("10.77.0.100"), Last: netip.MustParseAddr("10.77.0.250"), MTU: 1500,
 		},
-		OVN: OVN{Owner: "ingot"},
+		OVN:      OVN{Owner: "ingot"},
+		Consoles: Consoles{KeepBytes: 4 << 20},
 	}
 }
 
@@ -198,14 +213,20 @@ func Load(path string) (Config, error) {
 	if c.Images.Folder == "" {
 		c.Images.Folder = filepath.Join(c.Home, "images")
 	}
+	if c.Consoles.Folder == "" {
+		c.Consoles.Folder = filepath.Join(c.Home, "consoles")
+	}
+	scheme := "http"
+	if c.TLS.Cert != "" {
+		scheme = "https"
+	}
 	if c.PublicURL == "" {
-		scheme := "http"
-		if c.TLS.Cert != "" {
-			scheme = "https"
-		}
 		c.PublicURL = scheme + "://" + c.Listen
 	}
 	c.Machines.chooseRange()
+	if c.Consoles.PeerURL == "" {
+		c.Consoles.PeerURL = scheme + "://" + c.Listen
+	}
 	if mistakes := c.check(); len(mistakes) > 0 {
 		return c, locate(mistakes, path)
 	}
@@ -286,6 +307,17 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	if c.Machines.BootTimeout < time.Second {
 		wrong("machines.boot_timeout", "a second is the least")
+	}
+	if c.Consoles.KeepBytes < 64<<10 {
+		wrong("consoles.keep_bytes", "65536 is the least")
+	}
+	if u, err := url.Parse(c.Consoles.PeerURL); err != nil || u.Host == "" {
+		wrong("consoles.peer_url", "it must be a URL")
+	}
+	for _, origin := range c.Consoles.FrameAncestors {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Path != "" || strings.ContainsAny(origin, " ;,'") {
+			wrong("consoles.frame_ancestors", "%q is no origin: it must be like https://horizon.example", origin)
+		}
 	}
 	quarantine := c.Machines.Address.Masked()
 	inside := func(key string, addr netip.Addr, network netip.Prefix) {

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/cinder"
+	"github.com/ingotcloud/ingot/internal/api/consoledoor"
 	"github.com/ingotcloud/ingot/internal/api/glance"
 	"github.com/ingotcloud/ingot/internal/api/ironic"
 	"github.com/ingotcloud/ingot/internal/api/keystone"
@@ -21,6 +24,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/placement"
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/config"
+	"github.com/ingotcloud/ingot/internal/console"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/driver/blob/folder"
 	"github.com/ingotcloud/ingot/internal/driver/blob/s3"
@@ -57,6 +61,7 @@ type parts struct {
 	policies  *qos.Service
 	trunks    *trunk.Service
 	instances *instance.Service
+	consoles  *console.Service
 	api       *osapi.Server
 }
 
@@ -112,6 +117,8 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 		return nil, err
 	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
+	p.consoles = console.New(p.db, p.clock, log, console.Config{Folder: c.Consoles.Folder, Keep: c.Consoles.KeepBytes, URL: c.Consoles.PeerURL},
+		console.BMCs{Service: p.machines, DB: p.db}, consoleServers{p}, consoledoor.Peers{Client: &http.Client{Timeout: time.Minute}})
 	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log}, p.dialects()...)
 	return p, err
 }
@@ -124,6 +131,7 @@ func (p *parts) dialects() []osapi.Dialect {
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
+			Console: novaConsoles{p.consoles},
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),

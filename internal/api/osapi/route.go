@@ -28,6 +28,8 @@ type Route struct {
 
 	// Stream marks uploads and downloads: no limit of size or time, and the handler reads Request.HTTP.Body itself.
 	Stream bool
+	// Secret marks paths that hold one: the log shows the pattern in their place.
+	Secret bool
 }
 
 func (r *Route) span() Span { return Span{r.Since, r.Until} }
