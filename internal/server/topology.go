@@ -3,13 +3,10 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -35,7 +32,7 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 		return func() {}, nil
 	}
 	options := ovn.Options{NB: c.NB, SB: c.SB, Owner: c.Owner, Logger: p.log}
-	if options.TLS, err = ovnTLS(c.TLS); err != nil {
+	if options.TLS, err = c.TLS.Load(); err != nil {
 		return nil, err
 	}
 	services, err := servicesOf(p.config.Machines)
@@ -74,25 +71,6 @@ func (p *parts) portSeen(ctx context.Context, id string, up bool) error {
 		}
 		return p.instances.NetworkSeen(ctx, tx, port.DeviceID)
 	})
-}
-
-func ovnTLS(c config.OVNTLS) (*tls.Config, error) {
-	if c.Cert == "" && c.CA == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("ovn.tls: %w", err)
-	}
-	text, err := os.ReadFile(c.CA)
-	if err != nil {
-		return nil, fmt.Errorf("ovn.tls.ca: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ovn.tls.ca: %s has no certificate", c.CA)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 // servicesOf is our own place on the quarantine; nil when no machine boots over the network.
