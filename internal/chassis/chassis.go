@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/topology"
 )
@@ -55,11 +57,13 @@ type runner struct {
 	local    local
 	upstream http.RoundTripper
 	outposts map[string]*outpost // by network; those that answer
+	// complaints about the control plane follow tenants' requests, who must not be able to fill the log.
+	complaints rate.Sometimes
 }
 
 // Run brings the metadata service to this chassis' networks until ctx ends. What fails is logged and tried again.
 func Run(ctx context.Context, o Options) error {
-	r := &runner{Options: o, upstream: transport(o.Pin), outposts: map[string]*outpost{}}
+	r := &runner{Options: o, upstream: transport(o.Pin), outposts: map[string]*outpost{}, complaints: rate.Sometimes{Interval: 10 * time.Second}}
 	defer func() {
 		for network := range r.outposts {
 			r.hangUp(network)

@@ -66,18 +66,36 @@ func (r *runner) raise(ctx context.Context, network string, at place) error {
 	if err := r.plug(ctx, link, index, topology.MetadataPort(network)); err != nil {
 		return fmt.Errorf("plug %s: %w", link, err)
 	}
-	o := r.outposts[network]
-	if o == nil {
-		listener, err := netns.Listen(ns, "tcp", fmt.Sprintf(":%d", servicePort))
-		if err != nil {
-			return err
-		}
-		o = &outpost{server: r.serve(network, listener)}
-		r.outposts[network] = o
-		r.Logger.Info("a network has its metadata service here", "network", network, "namespace", ns)
+	if o := r.outposts[network]; o != nil && o.place.equal(at) {
+		return nil
 	}
-	o.place = at
+	r.hangUp(network)
+	listeners, err := listen(ns, v6)
+	if err != nil {
+		return err
+	}
+	r.outposts[network] = &outpost{at, r.serve(network, listeners)}
+	r.Logger.Info("a network has its metadata service here", "network", network, "namespace", ns)
 	return nil
+}
+
+// listen names both families: what Go makes of a plain "tcp" depends on the namespace in which it was first asked for a socket.
+func listen(ns string, v6 bool) (all []net.Listener, err error) {
+	families := []string{"tcp4"}
+	if v6 {
+		families = append(families, "tcp6")
+	}
+	for _, family := range families {
+		listener, err := netns.Listen(ns, family, fmt.Sprintf(":%d", servicePort))
+		if err != nil {
+			for _, l := range all {
+				_ = l.Close() // never used
+			}
+			return nil, err
+		}
+		all = append(all, listener)
+	}
+	return all, nil
 }
 
 // remove takes an outpost away, or what is left of one.

@@ -52,17 +52,19 @@ func transport(pin []byte) http.RoundTripper {
 }
 
 // serve answers a network's machines until the server is closed.
-func (r *runner) serve(network string, listener net.Listener) *http.Server {
+func (r *runner) serve(network string, listeners []net.Listener) *http.Server {
 	server := &http.Server{
 		Handler: r.proxy(network), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 15 * time.Second, MaxHeaderBytes: mostHeader,
 		ErrorLog: slog.NewLogLogger(r.Logger.With("network", network).Handler(), slog.LevelDebug),
 	}
-	go func() {
-		if err := server.Serve(netutil.LimitListener(listener, mostConnections)); !errors.Is(err, http.ErrServerClosed) {
-			r.Logger.Error("a network's metadata service ended", "network", network, "error", err)
-		}
-	}()
+	for _, listener := range listeners {
+		go func() {
+			if err := server.Serve(netutil.LimitListener(listener, mostConnections)); !errors.Is(err, http.ErrServerClosed) {
+				r.Logger.Error("a network's metadata service ended", "network", network, "error", err)
+			}
+		}()
+	}
 	return server
 }
 
@@ -85,7 +87,9 @@ func (r *runner) proxy(network string) http.Handler {
 			if q.Context().Err() != nil {
 				return // the machine is gone
 			}
-			r.Logger.Warn("the control plane does not answer for metadata", "network", network, "error", err)
+			r.complaints.Do(func() {
+				r.Logger.Warn("the control plane does not answer for metadata", "network", network, "error", err)
+			})
 			http.Error(w, "The metadata service is not reachable. Try again.", http.StatusServiceUnavailable)
 		},
 		ErrorLog: slog.NewLogLogger(r.Logger.Handler(), slog.LevelDebug),

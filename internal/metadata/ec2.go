@@ -50,7 +50,10 @@ func (c *Content) ec2Tree(version string) tree {
 }
 
 // short makes the eight digits of EC2's ids. Nova counts; ours follow from the UUID, so that every process gives the same.
-func short(id string) string { return strings.ReplaceAll(id, "-", "")[:min(8, len(id))] }
+func short(id string) string {
+	digits := strings.ReplaceAll(id, "-", "")
+	return digits[:min(8, len(digits))]
+}
 
 func address(a netip.Addr) string {
 	if !a.IsValid() {
