@@ -141,7 +141,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 		plugged[p.Edge] = true
 	}
 	for _, n := range nics {
-		if edge := edgeOf(n); r.services != nil && edge.Kind != network.NoEdge && !plugged[edge] {
+		if edge := n.Edge(); r.services != nil && edge.Kind != network.NoEdge && !plugged[edge] {
 			m.NICs = append(m.NICs, quarantined(n))
 		}
 	}
@@ -152,7 +152,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 // uplinks are those of all plain switches.
 func uplinks(nics []*machine.NIC) (names []string) {
 	for _, n := range nics {
-		if edge := n.Edge(); edge.Kind == machine.EdgeTrunk {
+		if edge := n.Edge(); edge.Kind == network.EdgeTrunk {
 			names = append(names, edge.Interface)
 		}
 	}
@@ -175,13 +175,8 @@ func unplugged(ports []*network.Port) []*network.Port {
 	return ports
 }
 
-func edgeOf(n *machine.NIC) network.Edge {
-	e := n.Edge()
-	return network.Edge{Kind: network.EdgeKind(e.Kind), Interface: e.Interface, VLAN: e.VLAN}
-}
-
 func quarantined(n *machine.NIC) *topology.NIC {
-	nic := &topology.NIC{ID: n.ID, MAC: n.MAC, Edge: edgeOf(n)}
+	nic := &topology.NIC{ID: n.ID, MAC: n.MAC, Edge: n.Edge()}
 	if prefix, err := netip.ParsePrefix(n.Address); err == nil {
 		nic.Addr = prefix.Addr()
 	}
@@ -344,7 +339,7 @@ func (r topologyReader) addNIC(ctx context.Context, m *topology.Model, id string
 	if err != nil || r.services == nil { // where we are not on the quarantine, nobody is
 		return err
 	}
-	holder, err := r.Holder(ctx, edgeOf(nic))
+	holder, err := r.Holder(ctx, nic.Edge())
 	if err == nil && holder == topology.NICKind.Of(id) {
 		m.NICs = []*topology.NIC{quarantined(nic)}
 	}
@@ -360,7 +355,7 @@ func (r topologyReader) Holder(ctx context.Context, edge network.Edge) (ovn.Scop
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(nics, func(n *machine.NIC) bool { return edgeOf(n) == edge })
+	at := slices.IndexFunc(nics, func(n *machine.NIC) bool { return n.Edge() == edge })
 	if at < 0 {
 		return "", nil
 	}
