@@ -33,6 +33,7 @@ var rules = []struct {
 	{from: "internal/machine", never: append(domains("machine"), "internal/driver", "internal/api"), reason: "machines know neither what runs on them nor how they are driven"},
 	{from: "internal/network", never: append(domains("network"), "internal/driver", "internal/api"), reason: "networks know only ports, not what is plugged in"},
 	{from: "internal/router", only: []string{"internal/network", "internal/edge", "internal/qos", "internal/reconcile", "internal/db", "internal/clock", "internal/fault"}, reason: "routers are made of networks' ports, and know neither OVN nor who asks"},
+	{from: "internal/trunk", only: []string{"internal/network", "internal/edge", "internal/reconcile", "internal/db", "internal/clock", "internal/fault"}, reason: "trunks are made of networks' ports"},
 	{from: "internal/securitygroup", only: []string{"internal/db", "internal/clock", "internal/fault", "internal/reconcile"}, reason: "groups know ports by their ids; network asks them"},
 	{from: "internal/qos", only: []string{"internal/db", "internal/clock", "internal/fault", "internal/reconcile"}, reason: "policies know what names them by ids; network and router ask them"},
 	{from: "internal/image", never: append(domains("image"), "internal/driver", "internal/api"), reason: "images know nothing of who boots them"},
@@ -49,7 +50,7 @@ var rules = []struct {
 // domains are all but the named one.
 func domains(but string) []string {
 	var list []string
-	for _, name := range []string{"identity", "image", "instance", "machine", "network", "flavor", "keypair"} {
+	for _, name := range []string{"identity", "image", "instance", "machine", "network", "router", "trunk", "console", "flavor", "keypair"} {
 		if name != but {
 			list = append(list, "internal/"+name)
 		}

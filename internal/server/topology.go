@@ -351,22 +351,21 @@ func (r topologyReader) Holder(ctx context.Context, edge network.Edge) (ovn.Scop
 	if edge.Kind == network.NoEdge {
 		return "", nil
 	}
+	ports, err := r.ports(ctx, network.PortFilter{Edge: edge})
+	if err != nil {
+		return "", err
+	}
+	if len(ports) > 0 {
+		return topology.PortKind.Of(ports[0].ID), nil
+	}
 	nics, err := r.machines.NICs(ctx, r.db, "")
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(nics, func(n *machine.NIC) bool { return n.Edge() == edge })
-	if at < 0 {
-		return "", nil
-	}
-	ports, err := r.ports(ctx, network.PortFilter{MACs: []string{nics[at].MAC}})
-	if err != nil {
-		return "", err
-	}
-	for _, p := range ports {
-		if p.Edge == edge {
-			return topology.PortKind.Of(p.ID), nil
+	for _, n := range nics {
+		if n.Edge() == edge {
+			return topology.NICKind.Of(n.ID), nil
 		}
 	}
-	return topology.NICKind.Of(nics[at].ID), nil
+	return "", nil
 }
