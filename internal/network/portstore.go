@@ -29,7 +29,10 @@ func (p *Port) row() []any {
 }
 
 // PortFilter narrows a list of ports; an empty field does not.
-type PortFilter struct{ IDs, Networks, Projects, Devices, Owners, MACs, Names []string }
+type PortFilter struct {
+	IDs, Networks, Projects, Devices, Owners, MACs, Names []string
+	Edge                                                  Edge // that the port is plugged into
+}
 
 // Ports that the viewer sees, oldest first: its own, and all on its own networks.
 func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilter) ([]*Port, error) {
@@ -44,6 +47,9 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 	in(&where, `device_owner`, f.Owners)
 	in(&where, `mac`, f.MACs)
 	in(&where, `name`, f.Names)
+	if f.Edge.Kind != NoEdge {
+		where.And(`plugged AND edge = ?`, db.JSON(f.Edge))
+	}
 	return s.ports(ctx, q, where)
 }
 

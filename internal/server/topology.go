@@ -119,7 +119,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 		plugged[p.Edge] = true
 	}
 	for _, n := range nics {
-		if edge := edgeOf(n); edge.Kind != network.NoEdge && !plugged[edge] {
+		if edge := n.Edge(); r.services != nil && edge.Kind != network.NoEdge && !plugged[edge] {
 			m.NICs = append(m.NICs, quarantined(n))
 		}
 	}
@@ -130,7 +130,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 // uplinks are those of all plain switches.
 func uplinks(nics []*machine.NIC) (names []string) {
 	for _, n := range nics {
-		if edge := n.Edge(); edge.Kind == machine.EdgeTrunk {
+		if edge := n.Edge(); edge.Kind == network.EdgeTrunk {
 			names = append(names, edge.Interface)
 		}
 	}
@@ -153,13 +153,8 @@ func unplugged(ports []*network.Port) []*network.Port {
 	return ports
 }
 
-func edgeOf(n *machine.NIC) network.Edge {
-	e := n.Edge()
-	return network.Edge{Kind: network.EdgeKind(e.Kind), Interface: e.Interface, VLAN: e.VLAN}
-}
-
 func quarantined(n *machine.NIC) *topology.NIC {
-	nic := &topology.NIC{ID: n.ID, MAC: n.MAC, Edge: edgeOf(n)}
+	nic := &topology.NIC{ID: n.ID, MAC: n.MAC, Edge: n.Edge()}
 	if prefix, err := netip.ParsePrefix(n.Address); err == nil {
 		nic.Addr = prefix.Addr()
 	}
@@ -319,10 +314,10 @@ func (r topologyReader) addFloatingIP(ctx context.Context, m *topology.Model, id
 
 func (r topologyReader) addNIC(ctx context.Context, m *topology.Model, id string) error {
 	nic, err := r.machines.NIC(ctx, r.db, id)
-	if err != nil {
+	if err != nil || r.services == nil { // where we are not on the quarantine, nobody is
 		return err
 	}
-	holder, err := r.Holder(ctx, edgeOf(nic))
+	holder, err := r.Holder(ctx, nic.Edge())
 	if err == nil && holder == topology.NICKind.Of(id) {
 		m.NICs = []*topology.NIC{quarantined(nic)}
 	}
@@ -334,22 +329,21 @@ func (r topologyReader) Holder(ctx context.Context, edge network.Edge) (ovn.Scop
 	if edge.Kind == network.NoEdge {
 		return "", nil
 	}
+	ports, err := r.ports(ctx, network.PortFilter{Edge: edge})
+	if err != nil {
+		return "", err
+	}
+	if len(ports) > 0 {
+		return topology.PortKind.Of(ports[0].ID), nil
+	}
 	nics, err := r.machines.NICs(ctx, r.db, "")
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(nics, func(n *machine.NIC) bool { return edgeOf(n) == edge })
-	if at < 0 {
-		return "", nil
-	}
-	ports, err := r.ports(ctx, network.PortFilter{MACs: []string{nics[at].MAC}})
-	if err != nil {
-		return "", err
-	}
-	for _, p := range ports {
-		if p.Edge == edge {
-			return topology.PortKind.Of(p.ID), nil
+	for _, n := range nics {
+		if n.Edge() == edge {
+			return topology.NICKind.Of(n.ID), nil
 		}
 	}
-	return topology.NICKind.Of(nics[at].ID), nil
+	return "", nil
 }

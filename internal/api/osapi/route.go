@@ -41,6 +41,7 @@ func (r *Route) String() string {
 // Dialect is one OpenStack service.
 type Dialect struct {
 	Name     string // "nova": in the log, the metrics and the table of routes
+	Type     string // "compute": in the catalog and in access rules; empty: no access rule opens it
 	Mount    string // "/compute"
 	Versions Microversions
 	Envelope Envelope
