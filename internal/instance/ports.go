@@ -139,11 +139,7 @@ func (s *Service) plug(ctx context.Context, tx *db.Tx, i *Instance, reserved boo
 		if nic == nil {
 			nic, nics = nics[0], nics[1:]
 		}
-		edge := nic.Edge()
-		place := network.Place{
-			Host: i.Machine, MAC: nic.MAC, Reserved: reserved,
-			Edge: network.Edge{Kind: network.EdgeKind(edge.Kind), Interface: edge.Interface, VLAN: edge.VLAN},
-		}
+		place := network.Place{Host: i.Machine, MAC: nic.MAC, Edge: nic.Edge(), Reserved: reserved}
 		if err := s.networks.Bind(ctx, tx, port.ID, place); err != nil {
 			return err
 		}

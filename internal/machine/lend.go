@@ -43,7 +43,8 @@ func (w Want) fits(m *Machine) bool {
 	return c.VCPUs >= w.VCPUs && c.MemoryMiB >= w.MemoryMiB && c.DiskGiB >= w.DiskGiB
 }
 
-// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first. The
+// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first, of
+// equals the one enrolled last: hardware is young before it is old. The
 // transaction decides races; Exhausted when no machine is left.
 func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Want) (*Machine, error) {
 	machines, err := s.List(ctx, tx)
@@ -62,7 +63,7 @@ func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Wa
 			return nil, err
 		}
 		warm := boot.Live(now)
-		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB < best.Capacity().MemoryMiB {
+		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB <= best.Capacity().MemoryMiB {
 			best, bestWarm = m, warm
 		}
 	}

@@ -12,7 +12,7 @@ var extensions = []struct{ alias, name string }{
 	{"os-flavor-extra-specs", "FlavorExtraSpecs"}, {"os-flavor-manage", "FlavorManage"}, {"os-hypervisors", "Hypervisors"},
 	{"os-hosts", "Hosts"}, {"os-server-groups", "ServerGroups"}, {"os-quota-class-sets", "QuotaClasses"}, {"os-server-diagnostics", "ServerDiagnostics"},
 	{"os-server-external-events", "ServerExternalEvents"}, {"os-instance_usage_audit_log", "OSInstanceUsageAuditLog"}, {"os-server-password", "ServerPassword"},
-	{"os-aggregates", "Aggregates"}, {"os-attach-interfaces", "AttachInterfaces"}, {"os-floating-ips", "FloatingIps"},
+	{"os-consoles", "Consoles"}, {"os-remote-consoles", "Consoles"}, {"os-aggregates", "Aggregates"}, {"os-attach-interfaces", "AttachInterfaces"}, {"os-floating-ips", "FloatingIps"},
 	{"os-floating-ip-pools", "FloatingIpPools"}, {"os-security-groups", "SecurityGroups"}, {"os-tenant-networks", "OSTenantNetworks"}, {"image-metadata", "ImageMetadata"}, {"images", "Images"},
 	{"os-instance-actions", "InstanceActions"}, {"os-keypairs", "Keypairs"}, {"os-lock-server", "LockServer"},
 	{"os-multiple-create", "MultipleCreate"}, {"os-quota-sets", "Quotas"}, {"os-services", "Services"},
