@@ -77,7 +77,7 @@ func (s *Service) CreateAggregate(ctx context.Context, name, zone string) (*Aggr
 		if err := s.aggregateNameFree(ctx, tx, a); err != nil {
 			return err
 		}
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) + 1 FROM aggregate`).Scan(&a.ID); err != nil {
+		if err := tx.QueryRowContext(ctx, `UPDATE aggregate_number SET last = last + 1 RETURNING last`).Scan(&a.ID); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO aggregate (id, uuid, name, zone, metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,

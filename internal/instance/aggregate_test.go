@@ -85,6 +85,10 @@ func TestZones(t *testing.T) {
 		_, err = s.RemoveMachine(ctx, rack.ID, "b")
 		refused("removed twice", err, fault.NotFound, "")
 		c.Check(s.DeleteAggregate(ctx, rack.ID))
+		c.Check(s.DeleteAggregate(ctx, other.ID))
+		if again, err := s.CreateAggregate(ctx, "rack 1", ""); err != nil || again.ID <= other.ID {
+			t.Errorf("a new one has the number %d, %v", again.ID, err)
+		}
 		refused("deleted twice", s.DeleteAggregate(ctx, rack.ID), fault.NotFound, "could not be found")
 	})
 }
