@@ -10,10 +10,6 @@ CREATE TABLE aggregate (
     updated_at TIMESTAMP
 );
 
--- The last number that an aggregate got: none comes twice, so that nobody deletes another one than was meant.
-CREATE TABLE aggregate_number (last INTEGER NOT NULL);
-INSERT INTO aggregate_number (last) VALUES (0);
-
 CREATE TABLE aggregate_machine (
     aggregate INTEGER NOT NULL REFERENCES aggregate (id) ON DELETE CASCADE,
     machine   TEXT NOT NULL REFERENCES machine (id) ON DELETE CASCADE,
@@ -24,5 +20,4 @@ CREATE INDEX aggregate_of_machine ON aggregate_machine (machine);
 
 -- +goose Down
 DROP TABLE aggregate_machine;
-DROP TABLE aggregate_number;
 DROP TABLE aggregate;
