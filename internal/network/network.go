@@ -232,6 +232,7 @@ const (
 	cloudOwner      = "network:"
 	dhcpOwner       = cloudOwner + "dhcp"
 	floatingIPOwner = cloudOwner + "floatingip"
+	routerOwner     = cloudOwner + "router_" // the beginning of all that routers have
 )
 
 // Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.

@@ -130,6 +130,11 @@ func (s *Service) savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err != nil {
 		return err
 	}
+	return s.changed(ctx, tx, p)
+}
+
+// changed tells who needs to know that something of the port is not as it was.
+func (s *Service) changed(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err := s.tell(func(w PortWatcher) error { return w.PortChanged(ctx, tx, p) }); err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (a *api) newPort(r *osapi.Request, tx *db.Tx, b *portBody) (spec network.Ne
 		Project: spec.Project, Network: n.ID, Name: b.Name.Value, Description: b.Description.Value, MAC: b.MAC.Value, FixedIPs: b.addresses(&f),
 		DeviceID: b.DeviceID.Value, DeviceOwner: b.DeviceOwner.Value, DNSName: b.DNSName.Value, VNIC: b.VNIC.Value,
 		AdminDown: b.AdminUp.Set && !b.AdminUp.Null && !bool(b.AdminUp.Value), PortSecurity: truthOf(&f, "port_security_enabled", b.PortSecurity),
-		AllowedPairs: b.pairs(&f), QoS: b.QoSPolicy.Value, Profile: b.Profile.Value, Tags: b.Tags.Value,
+		AllowedPairs: b.pairs(&f), QoS: b.QoSPolicy.Value, Profile: b.Profile.Value, Tags: b.Tags.Value, Anywhere: r.Caller.IsAdmin(),
 	}
 	if b.SecurityGroups.Set {
 		spec.SecurityGroups = append([]string{}, b.SecurityGroups.Value...)
