@@ -59,7 +59,7 @@ func (r *Request) Decode(v any) error {
 // Strict decodes JSON as Decode does. Types that decode themselves do so with UnmarshalJSONFrom (as Optional does), or
 // with Strict on what is inside them.
 func Strict(text []byte, v any) error {
-	if err := checkDepth(text); err != nil {
+	if err := checkTokens(text); err != nil {
 		return err
 	}
 	err := json.Unmarshal(text, v, json.RejectUnknownMembers(true))
@@ -126,11 +126,17 @@ func place(p jsontext.Pointer) string {
 	return strconv.Quote(strings.Join(parts, "."))
 }
 
-func checkDepth(text []byte) error {
+// checkTokens finds what is too deep, and texts with a NUL, which PostgreSQL has no place for.
+func checkTokens(text []byte) error {
+	nul := bytes.Contains(text, []byte(`\u0000`)) // perhaps
 	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for {
-		if _, err := d.ReadToken(); err != nil {
+		token, err := d.ReadToken()
+		if err != nil {
 			return nil //nolint:nilerr // the real decoder says what is wrong, better
+		}
+		if nul && token.Kind() == '"' && !plain(token.String()) {
+			return fault.New(fault.Invalid, "Invalid input for field %s: a text cannot have the character NUL.", place(d.StackPointer()))
 		}
 		if d.StackDepth() > maxDepth {
 			return fault.New(fault.Invalid, "The JSON is nested deeper than %d levels.", maxDepth)
