@@ -68,6 +68,9 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	if err := s.around.Holds(p); err != nil {
+		return nil, err
+	}
 	if err := s.checkPolicy(ctx, tx, p.Project, p.QoS); err != nil {
 		return nil, err
 	}

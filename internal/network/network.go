@@ -3,6 +3,7 @@ package network
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -219,6 +220,13 @@ func (p *Port) Hostname(address netip.Addr) string {
 		return host
 	}
 	return "host-" + strings.NewReplacer(".", "-", ":", "-").Replace(address.String())
+}
+
+// Has reports whether the port's addresses are those wanted, in that order, so that nothing is to be done.
+func (p *Port) Has(wanted []FixedIP) bool {
+	return slices.EqualFunc(wanted, p.FixedIPs, func(want, has FixedIP) bool {
+		return (want.Subnet == "" || want.Subnet == has.Subnet) && (!want.Addr.IsValid() || want.Addr == has.Addr)
+	})
 }
 
 // OfServer reports whether a server uses the port. Tenants cannot claim that themselves.

@@ -407,7 +407,7 @@ func TestForeignTenants(t *testing.T) {
 	exceptions := map[string]int{
 		"GET /": 200, "GET /v2.0": 200, "GET /v2.0/extensions": 200, "GET /v2.0/networks/{id}/dhcp-agents": 403, "GET /v2.0/quotas": 403,
 		"GET /v2.0/quotas/{project}": 403, "GET /v2.0/quotas/{project}/default": 403, "GET /v2.0/quotas/{project}/details": 403,
-		"GET /v2.0/quotas/{project}/details.json": 403, "GET /v2.0/availability_zones": 200,
+		"GET /v2.0/quotas/{project}/details.json": 403, "GET /v2.0/availability_zones": 200, "GET /v2.0/service-providers": 200,
 		"GET /v2.0/network-ip-availabilities": 403, "GET /v2.0/network-ip-availabilities/{id}": 403,
 		"POST /v2.0/networks": 400, "POST /v2.0/address-scopes": 400, // for another project
 		"POST /v2.0/subnets": 404, "POST /v2.0/ports": 404, "POST /v2.0/subnetpools": 404, "POST /v2.0/rbac-policies": 404, // of another project

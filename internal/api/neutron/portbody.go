@@ -1,7 +1,6 @@
 package neutron
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
@@ -155,7 +154,7 @@ func (a *api) portChange(r *osapi.Request, tx *db.Tx, p *network.Port, b *portBo
 		AdminUp: truthOf(&f, "admin_state_up", b.AdminUp), PortSecurity: truthOf(&f, "port_security_enabled", b.PortSecurity),
 		Groups: orNone(b.SecurityGroups), DHCPOptions: b.options(&f),
 	}
-	if ips := b.addresses(&f); ips != nil && !slices.Equal(ips, p.FixedIPs) {
+	if ips := b.addresses(&f); ips != nil && !p.Has(ips) {
 		c.FixedIPs = &ips
 	}
 	if b.AddressPairs.Set {
