@@ -105,15 +105,20 @@ func (s *Service) toggle(ctx context.Context, tx *db.Tx, n *Network, action stri
 		return err
 	}
 	if action == AsExternal {
-		used, err := exists(ctx, tx, `SELECT 1 FROM network_port WHERE network = $1 AND device_owner IN ('network:router_gateway', 'network:floatingip') LIMIT 1`, n.ID)
-		if err == nil && used {
-			err = refuse(fault.Conflict, NetworkInUse, "External network %s cannot be updated to be made non-external, since it has existing gateway ports.", n.ID)
-		}
-		return err
+		return s.noGateways(ctx, tx, n)
 	}
 	used, err := s.usedUnshared(ctx, tx, &RBAC{Kind: SharedNetwork, Object: n.ID})
 	if err == nil && used != "" {
 		err = refuse(fault.Conflict, SharedNetworkUsed, "Unable to reconfigure sharing settings for network %s. Multiple tenants are using it.", n.ID)
+	}
+	return err
+}
+
+// noGateways fails while routers have their gateways on the network, or floating IPs come from it.
+func (s *Service) noGateways(ctx context.Context, q db.Querier, n *Network) error {
+	used, err := exists(ctx, q, `SELECT 1 FROM network_port WHERE network = $1 AND device_owner IN ('network:router_gateway', 'network:floatingip') LIMIT 1`, n.ID)
+	if err == nil && used {
+		err = refuse(fault.Conflict, NetworkInUse, "External network %s cannot be updated to be made non-external, since it has existing gateway ports.", n.ID)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
@@ -27,7 +28,11 @@ func (p *Port) row() []any {
 }
 
 // PortFilter narrows a list of ports; an empty field does not.
-type PortFilter struct{ IDs, Networks, Projects, Devices, Owners, MACs, Names []string }
+type PortFilter struct {
+	IDs, Networks, Projects, Devices, Owners, MACs, Names []string
+	Addresses                                             []netip.Addr // that the port has one of
+	Page                                                  Page
+}
 
 // Ports that the viewer sees, oldest first: its own, and all on its own networks.
 func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilter) ([]*Port, error) {
@@ -42,6 +47,17 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 	in(&where, `device_owner`, f.Owners)
 	in(&where, `mac`, f.MACs)
 	in(&where, `name`, f.Names)
+	if len(f.Addresses) > 0 {
+		args := make([]any, len(f.Addresses))
+		for i := range f.Addresses {
+			args[i] = text{&f.Addresses[i]}
+		}
+		where.And(`id IN (SELECT port FROM network_address WHERE address IN (`+marks(len(args))+`))`, args...)
+	}
+	where, err := f.Page.narrow(ctx, q, PortTable, where)
+	if err != nil {
+		return nil, err
+	}
 	return s.ports(ctx, q, where)
 }
 

@@ -22,9 +22,10 @@ import (
 
 // bodies are good requests with all fields that a body may have, by route. Texts with a dollar stand for the ids of things.
 var bodies = map[string]string{
-	"POST /v2.0/networks": `{"network": {"name": "n", "description": "d", "admin_state_up": true, "shared": false, "router:external": false, "is_default": false,
-		"port_security_enabled": true, "mtu": 1400, "qos_policy_id": "$policy", "dns_domain": "a.b.", "availability_zone_hints": ["nova"],
-		"provider:network_type": "geneve", "provider:physical_network": "", "provider:segmentation_id": 77, "project_id": "$project", "tenant_id": "$project"}}`,
+	"POST /v2.0/networks": `{"network": {"name": "n", "description": "d", "admin_state_up": true, "port_security_enabled": true, "mtu": 1400, "qos_policy_id": "$policy",
+		"dns_domain": "a.b.", "availability_zone_hints": ["nova"], "project_id": "$project", "tenant_id": "$project"}}`,
+	"POST /v2.0/networks by an admin": `{"network": {"shared": false, "router:external": false, "is_default": false, "qos_policy_id": "$policy",
+		"provider:network_type": "geneve", "provider:physical_network": "", "provider:segmentation_id": 77}}`,
 	"PUT /v2.0/networks/{id}": `{"network": {"name": "n", "description": "d", "admin_state_up": true, "shared": false, "router:external": false, "is_default": false,
 		"port_security_enabled": true, "mtu": 1400, "qos_policy_id": "$policy", "dns_domain": "a.b."}}`,
 	"POST /v2.0/subnets": `{"subnet": {"network_id": "$network", "name": "s", "description": "d", "ip_version": 4, "cidr": "10.77.0.0/24", "subnetpool_id": null,
@@ -385,6 +386,9 @@ func TestForeignIDs(t *testing.T) {
 			continue
 		}
 		for what, body := range bodiesOf(route) {
+			if strings.HasSuffix(what, "by an admin") {
+				continue
+			}
 			for word := range a.mine {
 				if word[0] != '$' || !strings.Contains(body, strconv.Quote(word)) || word == "$out" || word == "$outsubnet" || word == "$project" {
 					continue // what everybody sees
