@@ -37,6 +37,8 @@ var rules = []struct {
 	{from: "internal/image", never: append(domains("image"), "internal/driver", "internal/api"), reason: "images know nothing of who boots them"},
 	{from: "internal/metadef", only: []string{"internal/db", "internal/clock", "internal/fault"}, reason: "definitions know nothing of what they describe"},
 	{from: "internal/instance", never: []string{"internal/driver", "internal/api", "internal/lab"}, reason: "the domain asks interfaces, drivers answer them"},
+	{from: "internal/console", never: []string{"internal/driver", "internal/api", "internal/lab", "internal/instance", "internal/identity", "internal/network"}, reason: "consoles ask interfaces of what they belong to"},
+	{from: "internal/console/forensics", only: []string{}, reason: "it reads text, wherever that comes from"},
 	{from: "internal/driver", never: []string{"internal/api", "internal/server", "internal/instance", "internal/identity"}, reason: "a driver implements a domain's interface; it knows no wire and no tenant"},
 	{from: "internal/api/osapi", never: append(domains("identity"), "internal/driver"), reason: "the frame is the same for every dialect"},
 	{from: "internal/lab", never: []string{"internal/server", "internal/api", "internal/instance"}, reason: "the rack stands at the protocol, as a real one does"},

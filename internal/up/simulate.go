@@ -21,6 +21,7 @@ func (s *site) simulatedSteps() []step {
 		{"Log in as admin and make the tenant demo", s.makeTenant},
 		{"Enrol, inspect and clean the machines", s.enrolMachines},
 		{"Upload the image, make a flavor and a key pair", s.fillCloud},
+		{"Make the tenant's network and its way out", s.makeNetworks},
 		{"Order a server as demo and follow it", s.orderServer},
 	}
 }

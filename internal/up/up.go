@@ -26,6 +26,8 @@ type Options struct {
 	Out   *os.File
 	// Simulate this many machines (internal/lab/sim) instead of the rack; 0: the rack.
 	Simulate int
+	// Fabric of the simulated machines: lab.FabricOVN, or empty for lab.FabricBridge, where they share a network.
+	Fabric string
 }
 
 // site is a home with what was found or made in it.
@@ -79,6 +81,7 @@ func (s *site) steps() []step {
 		{"Log in as admin and make the tenant demo", s.makeTenant},
 		{"Enrol, inspect and clean the machines", s.enrolMachines},
 		{"Upload the image, make a flavor and a key pair", s.fillCloud},
+		{"Make the tenant's network and its way out", s.makeNetworks},
 		{"Order a server as demo and follow it", s.orderServer},
 		{"Log in to the server", s.tryLogin},
 	}

@@ -59,7 +59,7 @@ func (r *Request) Decode(v any) error {
 // Strict decodes JSON as Decode does. Types that decode themselves do so with UnmarshalJSONFrom (as Optional does), or
 // with Strict on what is inside them.
 func Strict(text []byte, v any) error {
-	if err := checkDepth(text); err != nil {
+	if err := checkTokens(text); err != nil {
 		return err
 	}
 	err := json.Unmarshal(text, v, json.RejectUnknownMembers(true))
@@ -126,11 +126,15 @@ func place(p jsontext.Pointer) string {
 	return strconv.Quote(strings.Join(parts, "."))
 }
 
-func checkDepth(text []byte) error {
+func checkTokens(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for {
-		if _, err := d.ReadToken(); err != nil {
+		token, err := d.ReadToken()
+		if err != nil {
 			return nil //nolint:nilerr // the real decoder says what is wrong, better
+		}
+		if token.Kind() == '"' && strings.ContainsRune(token.String(), 0) { // PostgreSQL has no place for it
+			return fault.New(fault.Invalid, "Invalid input: a string holds the character U+0000, which is not printable.")
 		}
 		if d.StackDepth() > maxDepth {
 			return fault.New(fault.Invalid, "The JSON is nested deeper than %d levels.", maxDepth)
