@@ -22,7 +22,7 @@ import (
 const chromium = "/usr/bin/chromium"
 
 // patience with a page; a browser, a Python server and a cloud share the machine with other tests.
-const patience = 90 * time.Second
+const patience = 30 * time.Second
 
 // quiet is how long no request may be under way until a page counts as loaded.
 const quiet = 400 * time.Millisecond
@@ -209,4 +209,78 @@ func (b *browser) path() (string, error) {
 		return "", err
 	}
 	return u.Path, nil
+}
+
+// until waits for a script of the page to give something true.
+func (b *browser) until(what, script string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for {
+		// An evaluation fails while a page gives way to the next.
+		if met, err := ask[bool](b, `!!(`+script+`)`); err == nil && met {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited for %s: %w", what, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// visible is a script for the first element of a selector that can be seen, is not switched off and has the text in it.
+func visible(selector, text string) string {
+	return fmt.Sprintf(`Array.from(document.querySelectorAll(%s)).find(e => e.offsetParent !== null && !e.disabled && e.innerText.includes(%s))`, js(selector), js(text))
+}
+
+// click clicks on what can be seen of a selector, with the text in it.
+func (b *browser) click(selector, text string) error {
+	if err := b.until("a "+selector+" "+text, visible(selector, text)); err != nil {
+		return err
+	}
+	if _, err := ask[bool](b, `(`+visible(selector, text)+`.click(), true)`); err != nil {
+		return err
+	}
+	return b.do()
+}
+
+// fill writes a value into a field, or chooses the option of a list whose text begins with it.
+func (b *browser) fill(selector, value string) error {
+	if err := b.until("a field "+selector, visible(selector, "")); err != nil {
+		return err
+	}
+	_, err := ask[bool](b, fmt.Sprintf(`(() => {
+		const field = %s, value = %s;
+		if (field.tagName === "SELECT") {
+			const option = Array.from(field.options).find(o => o.text.trim().startsWith(value));
+			if (!option) throw new Error("no option " + value + " among " + Array.from(field.options).map(o => o.text.trim()));
+			field.value = option.value;
+		} else {
+			field.value = value;
+		}
+		for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
+		return true;
+	})()`, visible(selector, ""), js(value)))
+	if err != nil {
+		return fmt.Errorf("fill %s: %w", selector, err)
+	}
+	return b.do()
+}
+
+// shows waits until the page has a text in what can be seen of a selector.
+func (b *browser) shows(selector, text string) error {
+	if err := b.until(selector+" with "+text, visible(selector, text)); err != nil {
+		return err
+	}
+	return b.do()
+}
+
+// steps are done one after the other, up to the first that fails.
+func steps(all ...func() error) error {
+	for n, step := range all {
+		if err := step(); err != nil {
+			return fmt.Errorf("step %d: %w", n+1, err)
+		}
+	}
+	return nil
 }
