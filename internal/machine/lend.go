@@ -14,9 +14,10 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
-	Traits        []string // all of them
-	Exclude       []string // ids of machines that failed already
+	ResourceClass string                    // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
+	Traits        []string                  // all of them
+	Exclude       []string                  // ids of machines that failed already
+	Allowed       func(machine string) bool // says of an id whether it may be that one; nil: any may
 }
 
 // class is what resource classes are compared by: Placement's spelling without its prefix.
@@ -31,6 +32,9 @@ func (w Want) fits(m *Machine) bool {
 	if w.ResourceClass != "" && class(w.ResourceClass) != class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
 		return false
 	}
+	if w.Allowed != nil && !w.Allowed(m.ID) {
+		return false
+	}
 	for _, trait := range w.Traits {
 		if !slices.Contains(m.Traits, trait) {
 			return false
@@ -39,7 +43,8 @@ func (w Want) fits(m *Machine) bool {
 	return c.VCPUs >= w.VCPUs && c.MemoryMiB >= w.MemoryMiB && c.DiskGiB >= w.DiskGiB
 }
 
-// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first. The
+// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first, of
+// equals the one enrolled last: hardware is young before it is old. The
 // transaction decides races; Exhausted when no machine is left.
 func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Want) (*Machine, error) {
 	machines, err := s.List(ctx, tx)
@@ -58,7 +63,7 @@ func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Wa
 			return nil, err
 		}
 		warm := boot.Live(now)
-		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB < best.Capacity().MemoryMiB {
+		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB <= best.Capacity().MemoryMiB {
 			best, bestWarm = m, warm
 		}
 	}

@@ -130,7 +130,7 @@ func (p *parts) dialects() []osapi.Dialect {
 	dialects := []osapi.Dialect{
 		glance.Dialect(p.images, metadef.NewStore(p.db, p.clock)),
 		nova.Dialect(nova.Services{
-			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
+			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images, Routers: p.routers, Groups: p.groups,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 			Console: novaConsoles{p.consoles},
 		}),
