@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ingotcloud/ingot/internal/lab"
-	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // TestStories runs the scripts one after the other, in the order of their names, against one cloud. The first brings it
@@ -63,7 +62,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files: []string{script}, Setup: setup(repository, bin, home), RequireExplicitExec: true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"openrc": openrc, "retry": retry, "zeroed": zeroed, "machines": machines, "sigkill": sigkill, "stopped": stopped,
+					"openrc": openrc, "retry": retry, "zeroed": zeroed, "machines": machines, "sigkill": sigkill, "stopped": stopped, "capture": capture,
 				},
 			})
 		})
@@ -130,6 +129,12 @@ func retry(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(time.Second)
 	}
+}
+
+// capture NAME COMMAND… keeps what the command says in a variable.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec(args[1], args[2:]...))
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 // zeroed FILE… fails when a file has any byte that is not zero.
@@ -202,8 +207,10 @@ func stopped(ts *testscript.TestScript, _ bool, _ []string) {
 	home := ts.Getenv("CLOUD")
 	rack, err := lab.ReadDescription(filepath.Join(home, "lab"))
 	ts.Check(err)
-	if netns.Exists(rack.Netns) {
-		ts.Fatalf("the network namespace %s is left", rack.Netns)
+	left, err := filepath.Glob(filepath.Join("/run/netns", rack.Netns+"*"))
+	ts.Check(err)
+	if len(left) > 0 {
+		ts.Fatalf("network namespaces are left: %q", left)
 	}
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	ts.Check(err)

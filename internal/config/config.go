@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ type Config struct {
 	Machines Machines `yaml:"machines"`
 	Network  Network  `yaml:"network"`
 	OVN      OVN      `yaml:"ovn"`
+	Consoles Consoles `yaml:"consoles"`
 }
 
 // TLS names PEM files.
@@ -56,7 +58,43 @@ type Identity struct {
 	// TokenLife is how long a token is good for.
 	TokenLife time.Duration `yaml:"token_life"`
 	// PasswordHashRounds is bcrypt's cost, 4 to 31: each step doubles what a login costs us, and what a guess costs a thief.
-	PasswordHashRounds int `yaml:"password_hash_rounds"`
+	PasswordHashRounds int       `yaml:"password_hash_rounds"`
+	Passwords          Passwords `yaml:"passwords"`
+	// Keystone that exists already, to trust in place of an identity of our own; without a URL there is our own.
+	Keystone Keystone `yaml:"keystone"`
+}
+
+// Passwords are rules for the passwords of our own identity; zero and empty ask for nothing.
+type Passwords struct {
+	// Lifetime after which a password must be changed.
+	Lifetime time.Duration `yaml:"lifetime"`
+	// MinAge before which users may not change a password again.
+	MinAge time.Duration `yaml:"min_age"`
+	// History is how many of their last passwords, the present one included, users may not take again.
+	History int `yaml:"history"`
+	// Pattern is a regular expression that passwords match, and PatternHint says to users what it wants.
+	Pattern     string `yaml:"pattern"`
+	PatternHint string `yaml:"pattern_hint"`
+	// LockAfter so many wrong passwords in a row the user is locked out, for LockFor; 0 there: until an administrator
+	// sets another password.
+	LockAfter int           `yaml:"lock_after"`
+	LockFor   time.Duration `yaml:"lock_for"`
+	// ChangeFirst makes users change a password that an administrator set before they use it.
+	ChangeFirst bool `yaml:"change_first"`
+}
+
+// Keystone is how to reach an existing one, and the user by whom tokens are validated: it needs the role service or
+// admin on its project.
+type Keystone struct {
+	// URL of the Identity API, "https://cloud.example/identity/v3".
+	URL           string `yaml:"url"`
+	Username      string `yaml:"username"`
+	Password      string `yaml:"password"`
+	Project       string `yaml:"project"`
+	UserDomain    string `yaml:"user_domain"`
+	ProjectDomain string `yaml:"project_domain"`
+	// Cache is how long a valid token is not asked about again, so how late a revocation may be known.
+	Cache time.Duration `yaml:"cache"`
 }
 
 // Images of the cloud.
@@ -109,7 +147,8 @@ type Machines struct {
 	BootTimeout time.Duration `yaml:"boot_timeout"`
 }
 
-// Network that all tenants share.
+// Network that all tenants share, on the machines' own wire and without any isolation; without a cidr there is none. It is
+// for clouds without OVN.
 type Network struct {
 	Name    string       `yaml:"name"`
 	CIDR    netip.Prefix `yaml:"cidr"`
@@ -120,7 +159,7 @@ type Network struct {
 	MTU     int          `yaml:"mtu"`
 }
 
-// OVN that carries tenants' networks. Without nb and sb there is none, and with it no network but the shared one.
+// OVN that carries tenants' networks. Without nb and sb there is none, and then machines' ports are on the shared network only.
 type OVN struct {
 	// NB and SB are the northbound and the southbound database, as OVN writes endpoints: unix:PATH, tcp:HOST:PORT or
 	// ssl:HOST:PORT; all servers of a cluster with commas between.
@@ -130,9 +169,13 @@ type OVN struct {
 	TLS OVNTLS `yaml:"tls"`
 	// Owner marks our rows: two clouds in one OVN must differ in it. Changing it abandons the rows that are there.
 	Owner string `yaml:"owner"`
-	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings): external
-	// networks are on it when they do not say otherwise. Empty: they must say.
+	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings), which
+	// operators name when they make external networks; empty: any name is taken for one.
 	ExternalPhysical string `yaml:"external_physical"`
+	// MetadataListen is where `ingot chassis` asks for servers' metadata, with TLS under the key that agents know
+	// (agent-door.pem); empty: nobody answers at 169.254.169.254. MetadataSecret is what it shares with the chassis.
+	MetadataListen string `yaml:"metadata_listen"`
+	MetadataSecret string `yaml:"metadata_secret"`
 }
 
 // OVNTLS names PEM files: what we show to OVN's databases, and the authority that theirs must come from.
@@ -142,21 +185,35 @@ type OVNTLS struct {
 	CA   string `yaml:"ca"`
 }
 
+// Consoles of the servers.
+type Consoles struct {
+	// Folder for what servers print on their serial lines; empty: home/consoles.
+	Folder string `yaml:"folder"`
+	// KeepBytes of each server's output at most.
+	KeepBytes int64 `yaml:"keep_bytes"`
+	// FrameAncestors are the origins whose pages may show a console in a frame: Horizon's, "https://horizon.example".
+	FrameAncestors []string `yaml:"frame_ancestors"`
+	// PeerURL is where other ingot processes reach this one's public API directly, not through a load balancer; empty: made
+	// from listen.
+	PeerURL string `yaml:"peer_url"`
+}
+
 // Default is the configuration of the lab.
 func Default() Config {
 	return Config{
 		Home: "run", Listen: "127.0.0.1:8000", Workers: 32, LogLevel: "info",
-		Identity: Identity{Region: "RegionOne", TokenLife: 4 * time.Hour, PasswordHashRounds: 12},
-		Images:   Images{MaxBytes: 1 << 40},
+		Identity: Identity{
+			Region: "RegionOne", TokenLife: 4 * time.Hour, PasswordHashRounds: 12,
+			Keystone: Keystone{Project: "service", UserDomain: "Default", ProjectDomain: "Default", Cache: 10 * time.Second},
+		},
+		Images: Images{MaxBytes: 1 << 40},
 		Machines: Machines{
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
-		Network: Network{
-			Name: "flat", CIDR: netip.MustParsePrefix("10.77.0.0/24"),
-			First: netip.MustParseAddr("10.77.0.100"), Last: netip.MustParseAddr("10.77.0.250"), MTU: 1500,
-		},
-		OVN: OVN{Owner: "ingot"},
+		Network:  Network{Name: "flat", MTU: 1500},
+		OVN:      OVN{Owner: "ingot"},
+		Consoles: Consoles{KeepBytes: 4 << 20},
 	}
 }
 
@@ -198,14 +255,20 @@ func Load(path string) (Config, error) {
 	if c.Images.Folder == "" {
 		c.Images.Folder = filepath.Join(c.Home, "images")
 	}
+	if c.Consoles.Folder == "" {
+		c.Consoles.Folder = filepath.Join(c.Home, "consoles")
+	}
+	scheme := "http"
+	if c.TLS.Cert != "" {
+		scheme = "https"
+	}
 	if c.PublicURL == "" {
-		scheme := "http"
-		if c.TLS.Cert != "" {
-			scheme = "https"
-		}
 		c.PublicURL = scheme + "://" + c.Listen
 	}
 	c.Machines.chooseRange()
+	if c.Consoles.PeerURL == "" {
+		c.Consoles.PeerURL = scheme + "://" + c.Listen
+	}
 	if mistakes := c.check(); len(mistakes) > 0 {
 		return c, locate(mistakes, path)
 	}
@@ -281,11 +344,38 @@ func (c *Config) check() (mistakes []mistake) {
 	if c.Identity.PasswordHashRounds < 4 || c.Identity.PasswordHashRounds > 31 {
 		wrong("identity.password_hash_rounds", "it is 4 to 31")
 	}
+	if p := c.Identity.Passwords; p.Lifetime < 0 || p.MinAge < 0 || p.History < 0 || p.LockAfter < 0 || p.LockFor < 0 {
+		wrong("identity.passwords", "none of the rules may be negative")
+	} else if p.Lifetime > 0 && p.MinAge >= p.Lifetime {
+		wrong("identity.passwords.min_age", "it must be less than the lifetime")
+	}
+	if _, err := regexp.Compile(c.Identity.Passwords.Pattern); err != nil {
+		wrong("identity.passwords.pattern", "%v", err)
+	}
+	if k := c.Identity.Keystone; k.URL != "" {
+		if u, err := url.Parse(k.URL); err != nil || u.Host == "" {
+			wrong("identity.keystone.url", "it must be a URL")
+		}
+		if k.Username == "" || k.Password == "" {
+			wrong("identity.keystone", "username and password are needed")
+		}
+	}
 	if c.Machines.LookEvery < time.Second {
 		wrong("machines.look_every", "a second is the least")
 	}
 	if c.Machines.BootTimeout < time.Second {
 		wrong("machines.boot_timeout", "a second is the least")
+	}
+	if c.Consoles.KeepBytes < 64<<10 {
+		wrong("consoles.keep_bytes", "65536 is the least")
+	}
+	if u, err := url.Parse(c.Consoles.PeerURL); err != nil || u.Host == "" {
+		wrong("consoles.peer_url", "it must be a URL")
+	}
+	for _, origin := range c.Consoles.FrameAncestors {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Path != "" || strings.ContainsAny(origin, " ;,'") {
+			wrong("consoles.frame_ancestors", "%q is no origin: it must be like https://horizon.example", origin)
+		}
 	}
 	quarantine := c.Machines.Address.Masked()
 	inside := func(key string, addr netip.Addr, network netip.Prefix) {
@@ -295,8 +385,10 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	inside("machines.first", c.Machines.First, quarantine)
 	inside("machines.last", c.Machines.Last, quarantine)
-	inside("network.first", c.Network.First, c.Network.CIDR)
-	inside("network.last", c.Network.Last, c.Network.CIDR)
+	if c.Network.CIDR.IsValid() {
+		inside("network.first", c.Network.First, c.Network.CIDR)
+		inside("network.last", c.Network.Last, c.Network.CIDR)
+	}
 	if c.Machines.First.Compare(c.Machines.Last) > 0 {
 		wrong("machines.last", "the range ends before it begins")
 	}

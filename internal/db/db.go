@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -41,10 +42,16 @@ type Querier interface {
 type DB struct {
 	*sql.DB
 	Engine Engine
+
+	mu        sync.Mutex
+	listeners map[string][]func() // by topic
 }
 
 // Tx is a transaction given to the function of DB.Tx.
-type Tx struct{ *sql.Tx }
+type Tx struct {
+	*sql.Tx
+	announced []string // topics
+}
 
 // Open opens and migrates the database that dsn names: "sqlite:PATH" or "postgres://…".
 func Open(ctx context.Context, dsn string) (*DB, error) {
@@ -71,7 +78,7 @@ func connect(dsn string) (*DB, error) {
 			return nil, fmt.Errorf("open %s: %w", path, err)
 		}
 		pool.SetMaxOpenConns(8)
-		return &DB{pool, SQLite}, nil
+		return &DB{DB: pool, Engine: SQLite}, nil
 	}
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		pool, err := sql.Open("pgx", dsn)
@@ -80,7 +87,7 @@ func connect(dsn string) (*DB, error) {
 		}
 		pool.SetMaxOpenConns(16)
 		pool.SetMaxIdleConns(8)
-		return &DB{pool, Postgres}, nil
+		return &DB{DB: pool, Engine: Postgres}, nil
 	}
 	return nil, errors.New(`the database must be "sqlite:PATH" or "postgres://…"`)
 }
@@ -107,15 +114,20 @@ func (d *DB) once(ctx context.Context, f func(tx *Tx) error) error {
 	if d.Engine == Postgres {
 		options.Isolation = sql.LevelSerializable
 	}
-	tx, err := d.BeginTx(ctx, options)
+	begun, err := d.BeginTx(ctx, options)
 	if err != nil {
 		return err
 	}
+	tx := &Tx{Tx: begun}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do; otherwise the first error counts
-	if err := f(&Tx{tx}); err != nil {
+	if err := f(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	d.tell(tx.announced)
+	return nil
 }
 
 func retryable(err error) bool {

@@ -15,7 +15,8 @@ var migrations embed.FS
 
 // migrate brings the schema to this program's version. Several processes may start at once.
 func (d *DB) migrate(ctx context.Context) error {
-	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithVerbose(false)}
+	// Packages number their migrations for themselves, so a new one may come before what a database has.
+	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithVerbose(false), goose.WithAllowOutofOrder(true)}
 	if d.Engine == Postgres {
 		locker, err := lock.NewPostgresSessionLocker()
 		if err != nil {

@@ -27,7 +27,7 @@ type BootstrapService struct {
 }
 
 // The implied roles that every cloud has: who holds the first holds the second.
-var impliedRoles = [][2]string{{RoleAdmin, RoleMember}, {RoleMember, RoleReader}}
+var impliedRoles = [][2]string{{RoleAdmin, RoleManager}, {RoleManager, RoleMember}, {RoleMember, RoleReader}}
 
 // Bootstrap makes what must exist: the domain default, the roles, the project and the user admin (admin of its project
 // and of the system), the region and the catalog. It may run at every start, also of several processes at once: what
@@ -42,7 +42,9 @@ func (s *Service) Bootstrap(ctx context.Context, b Bootstrap) error {
 	admin, err := s.findUser(ctx, Naming{Name: "admin", DomainID: DefaultDomain})
 	if fault.Is(err, fault.NotFound) {
 		admin = User{ID: newID(), DomainID: DefaultDomain, Name: "admin", Enabled: true, Options: Extra{}, Extra: Extra{}}
-		admin.password, err = s.hash(ctx, b.AdminPassword)
+		var hash string
+		hash, err = s.hash(ctx, b.AdminPassword)
+		s.setPassword(&admin, hash, true)
 	}
 	if err != nil {
 		return err
@@ -61,8 +63,8 @@ func (s *Service) Bootstrap(ctx context.Context, b Bootstrap) error {
 
 func ensureRoles(ctx context.Context, q db.Querier) (map[string]string, error) {
 	ids := map[string]string{}
-	for _, name := range []string{RoleAdmin, RoleMember, RoleReader, RoleService} {
-		role, err := getRole(ctx, q, "name", name)
+	for _, name := range []string{RoleAdmin, RoleManager, RoleMember, RoleReader, RoleService} {
+		role, err := getCloudRole(ctx, q, name)
 		if fault.Is(err, fault.NotFound) {
 			role = Role{ID: newID(), Name: name, Options: Extra{"immutable": true}, Extra: Extra{}}
 			err = insertRole(ctx, q, role)
@@ -73,8 +75,7 @@ func ensureRoles(ctx context.Context, q db.Querier) (map[string]string, error) {
 		ids[name] = role.ID
 	}
 	for _, pair := range impliedRoles {
-		if _, err := q.ExecContext(ctx, `INSERT INTO identity_implied_role (prior, implied) VALUES ($1, $2) ON CONFLICT (prior, implied) DO NOTHING`,
-			ids[pair[0]], ids[pair[1]]); err != nil {
+		if err := imply(ctx, q, ids[pair[0]], ids[pair[1]]); err != nil {
 			return nil, err
 		}
 	}
@@ -106,7 +107,7 @@ func ensureAdmin(ctx context.Context, q db.Querier, admin User, role string) err
 		return err
 	}
 	for _, target := range []Target{{OnProject, project.ID}, OnTheSystem} {
-		if err := assign(ctx, q, Assignment{admin.ID, target, role}); err != nil {
+		if err := assign(ctx, q, Assignment{UserID: admin.ID, Target: target, RoleID: role}); err != nil {
 			return err
 		}
 	}

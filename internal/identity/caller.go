@@ -45,9 +45,31 @@ func (c *Caller) Writes(projectID string) bool {
 	return (c.ProjectID != "" && c.ProjectID == projectID && c.Has(RoleMember)) || c.IsAdmin()
 }
 
-// The roles every cloud has. Admin implies member implies reader.
+// ReadsDomain reports whether the caller sees the users, groups and projects of the domain.
+func (c *Caller) ReadsDomain(domainID string) bool {
+	return (c.DomainID != "" && c.DomainID == domainID && c.Has(RoleReader)) || c.ReadsAll()
+}
+
+// ManagesDomain reports whether the caller changes the users, groups and projects of the domain.
+func (c *Caller) ManagesDomain(domainID string) bool {
+	return (c.DomainID != "" && c.DomainID == domainID && c.Has(RoleManager)) || c.IsAdmin()
+}
+
+// Delegated reports whether the caller acts by a credential or a trust that somebody gave away, not by its own login.
+func (c *Caller) Delegated() bool {
+	return c.Token != nil && (c.Token.AppCredential != nil || c.Token.Trust != nil)
+}
+
+// Restricted reports whether the caller acts by a trust, or by an application credential that is not unrestricted: it
+// gets at no credentials, trusts and secrets, by which it would outlive or outgrow what it was given.
+func (c *Caller) Restricted() bool {
+	return c.Delegated() && (c.Token.Trust != nil || c.Token.AppCredential.Restricted)
+}
+
+// The roles every cloud has. Admin implies manager implies member implies reader. A manager has its power on domains.
 const (
 	RoleAdmin   = "admin"
+	RoleManager = "manager"
 	RoleMember  = "member"
 	RoleReader  = "reader"
 	RoleService = "service"

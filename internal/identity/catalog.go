@@ -52,12 +52,27 @@ func scanEndpoint(row db.Scanner) (e Endpoint, err error) {
 	return e, row.Scan(&e.ID, &e.ServiceID, &e.Interface, &e.RegionID, &e.URL, &e.Enabled, db.JSON(&e.Extra))
 }
 
-// PutRegion stores a region, new or known. An empty id is drawn.
+// PutRegion stores a region, new or known. An empty id is drawn. Its parent must exist and not lie within it.
 func (s *Service) PutRegion(ctx context.Context, r Region) (Region, error) {
 	if r.ID == "" {
 		r.ID = newID()
 	}
-	return r, putRegion(ctx, s.db, r)
+	if len(r.ID) > 255 {
+		return r, fault.New(fault.Invalid, "Invalid input for field 'id': a region's id has at most 255 characters.")
+	}
+	return r, s.db.Tx(ctx, func(tx *db.Tx) error {
+		for parent := r.ParentID; parent != nil; {
+			if *parent == r.ID {
+				return fault.New(fault.Invalid, "Invalid input for field 'parent_region_id': region %s would lie within itself.", r.ID)
+			}
+			above, err := getRegion(ctx, tx, *parent)
+			if err != nil {
+				return err
+			}
+			parent = above.ParentID
+		}
+		return putRegion(ctx, tx, r)
+	})
 }
 
 func putRegion(ctx context.Context, q db.Querier, r Region) error {
@@ -69,27 +84,46 @@ func putRegion(ctx context.Context, q db.Querier, r Region) error {
 
 // Region finds a region by id.
 func (s *Service) Region(ctx context.Context, id string) (Region, error) {
-	r, err := scanRegion(s.db.QueryRowContext(ctx, regionColumns+" WHERE id = $1", id))
+	return getRegion(ctx, s.db, id)
+}
+
+func getRegion(ctx context.Context, q db.Querier, id string) (Region, error) {
+	r, err := scanRegion(q.QueryRowContext(ctx, regionColumns+" WHERE id = $1", id))
 	return r, missing(err, "region", id)
 }
 
-// Regions lists regions by id.
-func (s *Service) Regions(ctx context.Context) ([]Region, error) {
-	return db.List(ctx, s.db, scanRegion, regionColumns+" ORDER BY id")
+// Regions lists regions by id; a non-empty parent narrows the list.
+func (s *Service) Regions(ctx context.Context, parentID string) ([]Region, error) {
+	var where db.Where
+	if parentID != "" {
+		where.And("parent_id = ?", parentID)
+	}
+	return db.List(ctx, s.db, scanRegion, regionColumns+where.String()+" ORDER BY id", where.Args...)
 }
 
-// DeleteRegion deletes a region without endpoints.
+// DeleteRegion deletes a region, and those within it, unless one of them has endpoints.
 func (s *Service) DeleteRegion(ctx context.Context, id string) error {
-	return s.db.Tx(ctx, func(tx *db.Tx) error {
-		var used int
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM identity_endpoint WHERE region_id = $1`, id).Scan(&used); err != nil {
+	return s.db.Tx(ctx, func(tx *db.Tx) error { return deleteRegion(ctx, tx, id) })
+}
+
+func deleteRegion(ctx context.Context, q db.Querier, id string) error {
+	var used int
+	if err := q.QueryRowContext(ctx, `SELECT count(*) FROM identity_endpoint WHERE region_id = $1`, id).Scan(&used); err != nil {
+		return err
+	}
+	if used > 0 {
+		return fault.New(fault.Forbidden, "Unable to delete region %s because it or its child regions have associated endpoints.", id)
+	}
+	children, err := db.List(ctx, q, scanText, `SELECT id FROM identity_region WHERE parent_id = $1 ORDER BY id`, id)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		if err := deleteRegion(ctx, q, child); err != nil {
 			return err
 		}
-		if used > 0 {
-			return fault.New(fault.Forbidden, "Unable to delete region %s because it has associated endpoints.", id)
-		}
-		return remove(ctx, tx, "identity_region", "region", id)
-	})
+	}
+	return remove(ctx, q, "identity_region", "region", id)
 }
 
 // PutService stores a catalog entry, new or known. An empty id is drawn.
@@ -112,7 +146,11 @@ func putService(ctx context.Context, q db.Querier, c CatalogService) error {
 
 // CatalogService finds a catalog entry by id.
 func (s *Service) CatalogService(ctx context.Context, id string) (CatalogService, error) {
-	c, err := scanService(s.db.QueryRowContext(ctx, serviceColumns+" WHERE id = $1", id))
+	return getService(ctx, s.db, id)
+}
+
+func getService(ctx context.Context, q db.Querier, id string) (CatalogService, error) {
+	c, err := scanService(q.QueryRowContext(ctx, serviceColumns+" WHERE id = $1", id))
 	return c, missing(err, "service", id)
 }
 
@@ -133,8 +171,9 @@ func (s *Service) DeleteService(ctx context.Context, id string) error {
 	return remove(ctx, s.db, "identity_service", "service", id)
 }
 
-// PutEndpoint stores an endpoint, new or known. An empty id is drawn; service and region must exist.
-func (s *Service) PutEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
+// PutEndpoint stores an endpoint, new or known. An empty id is drawn; service and region must exist. MakeRegion, the
+// id of a region, is made where it is missing: what endpoints' older field "region" means.
+func (s *Service) PutEndpoint(ctx context.Context, e Endpoint, makeRegion string) (Endpoint, error) {
 	if !slices.Contains(interfaces, e.Interface) {
 		return e, fault.New(fault.Invalid, "Invalid input for field 'interface': %q is not one of %s.", e.Interface, strings.Join(interfaces, ", "))
 	}
@@ -144,15 +183,22 @@ func (s *Service) PutEndpoint(ctx context.Context, e Endpoint) (Endpoint, error)
 	if e.ID == "" {
 		e.ID = newID()
 	}
-	if _, err := s.CatalogService(ctx, e.ServiceID); err != nil {
-		return e, invalidReference(err)
-	}
-	if e.RegionID != nil {
-		if _, err := s.Region(ctx, *e.RegionID); err != nil {
-			return e, invalidReference(err)
+	return e, s.db.Tx(ctx, func(tx *db.Tx) error {
+		if _, err := getService(ctx, tx, e.ServiceID); err != nil {
+			return invalidReference(err)
 		}
-	}
-	return e, putEndpoint(ctx, s.db, e)
+		if makeRegion != "" {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO identity_region (id, description, extra) VALUES ($1, '', '{}') ON CONFLICT (id) DO NOTHING`, makeRegion); err != nil {
+				return err
+			}
+		}
+		if e.RegionID != nil {
+			if _, err := getRegion(ctx, tx, *e.RegionID); err != nil {
+				return invalidReference(err)
+			}
+		}
+		return putEndpoint(ctx, tx, e)
+	})
 }
 
 var interfaces = []string{"public", "internal", "admin"}
@@ -175,7 +221,11 @@ func putEndpoint(ctx context.Context, q db.Querier, e Endpoint) error {
 
 // Endpoint finds an endpoint by id.
 func (s *Service) Endpoint(ctx context.Context, id string) (Endpoint, error) {
-	e, err := scanEndpoint(s.db.QueryRowContext(ctx, endpointColumns+" WHERE id = $1", id))
+	return getEndpoint(ctx, s.db, id)
+}
+
+func getEndpoint(ctx context.Context, q db.Querier, id string) (Endpoint, error) {
+	e, err := scanEndpoint(q.QueryRowContext(ctx, endpointColumns+" WHERE id = $1", id))
 	return e, missing(err, "endpoint", id)
 }
 
@@ -215,13 +265,17 @@ func (s *Service) Catalog(ctx context.Context, t *Token) ([]CatalogEntry, error)
 	if err != nil {
 		return nil, err
 	}
-	endpoints, err := s.Endpoints(ctx, EndpointFilter{})
-	if err != nil {
-		return nil, err
-	}
 	project := ""
+	var endpoints []Endpoint
 	if t.Project != nil {
 		project = t.Project.ID
+		endpoints, err = s.ProjectEndpoints(ctx, project)
+	}
+	if err == nil && endpoints == nil {
+		endpoints, err = s.Endpoints(ctx, EndpointFilter{})
+	}
+	if err != nil {
+		return nil, err
 	}
 	replacer := strings.NewReplacer("$(project_id)s", project, "%(project_id)s", project,
 		"$(tenant_id)s", project, "%(tenant_id)s", project, "$(user_id)s", t.User.ID, "%(user_id)s", t.User.ID)

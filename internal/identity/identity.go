@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
@@ -20,6 +22,7 @@ import (
 type Config struct {
 	TokenLifetime time.Duration // 0: one hour
 	BcryptCost    int           // 0: 12, as Keystone has it
+	Passwords     PasswordRules // zero: none
 	Clock         clock.Clock   // nil: the machine's
 }
 
@@ -27,10 +30,11 @@ type Config struct {
 type Service struct {
 	Config
 	db        *db.DB
+	keyring   *secret.Keyring
 	keys      *signingKeys
 	revoked   *revocations
-	hashing   chan struct{} // a place for each processor: bcrypt must not starve everything else
-	dummyHash []byte        // compared with when there is no such user, so that time tells nothing
+	hashing   chan struct{}                 // a place for each processor: bcrypt must not starve everything else
+	dummyHash func() (hash []byte, e error) // compared with when there is no such user, so that time tells nothing
 }
 
 // New opens the identity in a migrated database. The keyring seals the token keys.
@@ -44,12 +48,10 @@ func New(ctx context.Context, d *db.DB, keyring *secret.Keyring, config Config) 
 	if config.Clock == nil {
 		config.Clock = clock.Real{}
 	}
-	dummy, err := bcrypt.GenerateFromPassword([]byte(newID()), config.BcryptCost)
-	if err != nil {
-		return nil, err
-	}
-	s := &Service{Config: config, db: d, dummyHash: dummy, hashing: make(chan struct{}, hashers())}
+	s := &Service{Config: config, db: d, keyring: keyring, hashing: make(chan struct{}, hashers())}
+	s.dummyHash = sync.OnceValues(s.makeDummyHash)
 	s.revoked = &revocations{db: d, clock: config.Clock}
+	var err error
 	if s.keys, err = openKeys(ctx, d, keyring, config.Clock); err != nil {
 		return nil, err
 	}
@@ -63,6 +65,7 @@ type Extra = map[string]any
 type Domain struct {
 	ID, Name, Description string
 	Enabled               bool
+	Tags                  []string
 	Options, Extra        Extra
 }
 
@@ -81,15 +84,22 @@ type User struct {
 	ID, DomainID, Name string
 	Description        *string
 	Enabled            bool
-	DefaultProject     string // empty: none
+	DefaultProject     string    // empty: none
+	PasswordExpires    time.Time // zero: never
 	Options, Extra     Extra
 
-	password string
+	password    string
+	passwordSet time.Time // zero: before this was kept
+	mustChange  bool      // the password is an administrator's choice and good for one thing only: changing it
+	failures    int       // wrong passwords in a row
+	failed      time.Time // the last of them
 }
 
-// Role is a name that policies know.
+// Role is a name that policies know. A role of a domain is known to nobody but this service: it implies roles of the
+// cloud, and tokens carry those.
 type Role struct {
 	ID, Name       string
+	DomainID       string // empty: of the whole cloud
 	Description    *string
 	Options, Extra Extra
 }
@@ -105,6 +115,9 @@ func newID() string {
 	id := uuid.New()
 	return hex.EncodeToString(id[:])
 }
+
+// errNoRow is for statements that found nothing to do.
+var errNoRow = sql.ErrNoRows
 
 // missing turns "no row" into the fault that names what was not found.
 func missing(err error, noun, id string) error {
@@ -147,17 +160,15 @@ func remove(ctx context.Context, q db.Querier, table, noun, id string) error {
 	return err
 }
 
-func checkName(noun, name string) error {
-	if name == "" || len(name) > 255 {
-		return fault.New(fault.Invalid, "Invalid input for field 'name': a %s's name has 1 to 255 characters.", noun)
-	}
-	return nil
-}
+// The lengths of names, in characters, as Keystone has them.
+const (
+	maxName      = 255
+	maxScopeName = 64 // of domains and projects
+)
 
-// immutable refuses to change or delete what carries the option "immutable".
-func immutable(options Extra, noun, id string) error {
-	if on, _ := options["immutable"].(bool); on {
-		return fault.New(fault.Forbidden, "Cannot change or delete %s %s: it is immutable.", noun, id)
+func checkName(noun, name string, limit int) error {
+	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > limit {
+		return fault.New(fault.Invalid, "Invalid input for field 'name': a %s's name has 1 to %d characters.", noun, limit)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // Token is what a token says. Its JSON is the payload of a JWS (RFC 7515, compact form, EdDSA); the header's kid names
 // the key. The field names are short because the whole travels in a header with every request.
 type Token struct {
-	Methods []string  `json:"m"`           // how the caller proved who it is: password, token
+	Methods []string  `json:"m"`           // how the caller proved who it is: password, token, totp, application_credential
 	Audit   []string  `json:"a"`           // this token's audit id, then that of the first of its chain
 	Issued  time.Time `json:"i"`           //
 	Expires time.Time `json:"e"`           // whole seconds, as Keystone tells them
@@ -24,6 +24,26 @@ type Token struct {
 	Domain  *Ref      `json:"d,omitempty"`
 	System  bool      `json:"s,omitempty"`
 	Roles   []Ref     `json:"r,omitempty"` // implied ones included
+
+	PasswordExpires time.Time         `json:"x,omitzero"`  // of the user; zero: never
+	AppCredential   *AppCredentialRef `json:"c,omitempty"` // by which the token was made
+	Trust           *TrustRef         `json:"t,omitempty"` // likewise
+}
+
+// AppCredentialRef is what a token tells of the application credential that made it.
+type AppCredentialRef struct {
+	ID         string       `json:"i"`
+	Name       string       `json:"n"`
+	Restricted bool         `json:"r,omitempty"` // its tokens make and delete neither credentials nor trusts
+	Rules      []AccessRule `json:"a,omitempty"` // what the token may be used for; none: everything
+}
+
+// TrustRef is what a token tells of the trust that made it.
+type TrustRef struct {
+	ID            string `json:"i"`
+	TrustorID     string `json:"o"`
+	TrusteeID     string `json:"e"`
+	Impersonation bool   `json:"p,omitempty"`
 }
 
 // Ref is a thing with a name.
@@ -40,7 +60,7 @@ type Named struct {
 }
 
 // maxToken is far more than a token has; longer ones are not looked at.
-const maxToken = 8 << 10
+const maxToken = 16 << 10
 
 func unauthorized(cause error) error {
 	return fault.Wrap(cause, fault.Unauthorized, "The request you have made requires authentication.")
@@ -114,7 +134,14 @@ func (t *Token) subjects() []string {
 		subjects = append(subjects, grantSubject(t.User.ID, target))
 	}
 	for _, r := range t.Roles {
-		subjects = append(subjects, "role:"+r.Name)
+		subjects = append(subjects, "role:"+r.ID)
+	}
+	if t.AppCredential != nil {
+		subjects = append(subjects, "appcredential:"+t.AppCredential.ID)
+	}
+	if t.Trust != nil { // what ends the trustor's own tokens in the project ends these
+		subjects = append(subjects, "trust:"+t.Trust.ID, "user:"+t.Trust.TrustorID, "user:"+t.Trust.TrusteeID,
+			grantSubject(t.Trust.TrustorID, Target{OnProject, t.Project.ID}))
 	}
 	return subjects
 }

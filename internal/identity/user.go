@@ -2,27 +2,22 @@ package identity
 
 import (
 	"context"
-	"crypto/sha512"
-	"encoding/base64"
-	"errors"
-	"runtime"
-
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/ingotcloud/ingot/internal/db"
-	"github.com/ingotcloud/ingot/internal/fault"
 )
 
-const userColumns = `SELECT id, domain_id, name, description, enabled, default_project, password, options, extra FROM identity_user`
+const userColumns = `SELECT id, domain_id, name, description, enabled, default_project, password, password_set_at, password_expires_at,
+	must_change, failures, failed_at, options, extra FROM identity_user`
 
 func scanUser(row db.Scanner) (u User, err error) {
-	return u, row.Scan(&u.ID, &u.DomainID, &u.Name, &u.Description, &u.Enabled, &u.DefaultProject, &u.password, db.JSON(&u.Options), db.JSON(&u.Extra))
+	return u, row.Scan(&u.ID, &u.DomainID, &u.Name, &u.Description, &u.Enabled, &u.DefaultProject, &u.password, db.NullTime(&u.passwordSet),
+		db.NullTime(&u.PasswordExpires), &u.mustChange, &u.failures, db.NullTime(&u.failed), db.JSON(&u.Options), db.JSON(&u.Extra))
 }
 
 // CreateUser stores a new user. An empty id is drawn, an empty domain is the default one; without a password nobody can
 // log in with one.
 func (s *Service) CreateUser(ctx context.Context, u User, password string) (User, error) {
-	if err := checkName("user", u.Name); err != nil {
+	if err := checkName("user", u.Name, maxName); err != nil {
 		return User{}, err
 	}
 	if u.ID == "" {
@@ -31,10 +26,11 @@ func (s *Service) CreateUser(ctx context.Context, u User, password string) (User
 	if u.DomainID == "" {
 		u.DomainID = DefaultDomain
 	}
-	var err error
-	if u.password, err = s.hash(ctx, password); err != nil {
+	hash, err := s.newHash(ctx, password)
+	if err != nil {
 		return User{}, err
 	}
+	s.setPassword(&u, hash, false)
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		if _, err := getDomain(ctx, tx, "id", u.DomainID); err != nil {
 			return err
@@ -45,9 +41,11 @@ func (s *Service) CreateUser(ctx context.Context, u User, password string) (User
 }
 
 func insertUser(ctx context.Context, q db.Querier, u User) error {
-	_, err := q.ExecContext(ctx, `INSERT INTO identity_user (id, domain_id, name, description, enabled, default_project, password, options, extra)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		u.ID, u.DomainID, u.Name, u.Description, u.Enabled, u.DefaultProject, u.password, db.JSON(u.Options), db.JSON(u.Extra))
+	_, err := q.ExecContext(ctx, `INSERT INTO identity_user (id, domain_id, name, description, enabled, default_project, password,
+		password_set_at, password_expires_at, must_change, failures, failed_at, options, extra)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		u.ID, u.DomainID, u.Name, u.Description, u.Enabled, u.DefaultProject, u.password,
+		db.NullTime(&u.passwordSet), db.NullTime(&u.PasswordExpires), u.mustChange, u.failures, db.NullTime(&u.failed), db.JSON(u.Options), db.JSON(u.Extra))
 	return taken(err, "user", u.Name)
 }
 
@@ -62,6 +60,7 @@ func getUser(ctx context.Context, q db.Querier, id string) (User, error) {
 // UserFilter narrows a list; empty fields do not.
 type UserFilter struct {
 	Name, DomainID string
+	GroupID        string // members of this group
 	Enabled        *bool
 }
 
@@ -74,57 +73,58 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
 	if f.DomainID != "" {
 		where.And("domain_id = ?", f.DomainID)
 	}
+	if f.GroupID != "" {
+		where.And("id IN (SELECT user_id FROM identity_membership WHERE group_id = ?)", f.GroupID)
+	}
 	if f.Enabled != nil {
 		where.And("enabled = ?", *f.Enabled)
 	}
 	return db.List(ctx, s.db, scanUser, userColumns+where.String()+" ORDER BY id", where.Args...)
 }
 
-// UpdateUser changes a user; its domain stays. A non-nil password replaces the old one. Disabling the user and a new
-// password void the user's tokens.
+// UpdateUser changes a user as an administrator may; its domain stays. A non-nil password replaces the old one.
+// Disabling the user and a new password void the user's tokens.
 func (s *Service) UpdateUser(ctx context.Context, id string, password *string, change func(*User) error) (User, error) {
 	hash := ""
 	if password != nil {
 		var err error
-		if hash, err = s.hash(ctx, *password); err != nil {
+		if hash, err = s.newHash(ctx, *password); err != nil {
 			return User{}, err
 		}
 	}
+	return s.changeUser(ctx, id, func(u *User) error {
+		if err := change(u); err != nil {
+			return err
+		}
+		if password != nil {
+			s.setPassword(u, hash, false)
+		}
+		return checkName("user", u.Name, maxName)
+	})
+}
+
+func (s *Service) changeUser(ctx context.Context, id string, change func(*User) error) (User, error) {
 	defer s.revoked.forget()
+	var before User
 	return amend(ctx, s.db,
-		func(q db.Querier) (User, error) { return getUser(ctx, q, id) }, change,
+		func(q db.Querier) (u User, err error) { before, err = getUser(ctx, q, id); return before, err }, change,
 		func(q db.Querier, u User) error {
-			if err := checkName("user", u.Name); err != nil {
-				return err
+			if u.password != before.password {
+				if err := s.retire(ctx, q, before); err != nil {
+					return err
+				}
 			}
-			if hash != "" {
-				u.password = hash
-			}
-			if hash != "" || !u.Enabled {
+			if u.password != before.password || !u.Enabled {
 				if err := s.revoke(ctx, q, "user:"+id); err != nil {
 					return err
 				}
 			}
-			_, err := q.ExecContext(ctx, `UPDATE identity_user SET name = $2, description = $3, enabled = $4, default_project = $5, password = $6, options = $7, extra = $8 WHERE id = $1`,
-				id, u.Name, u.Description, u.Enabled, u.DefaultProject, u.password, db.JSON(u.Options), db.JSON(u.Extra))
+			_, err := q.ExecContext(ctx, `UPDATE identity_user SET name = $2, description = $3, enabled = $4, default_project = $5, password = $6,
+				password_set_at = $7, password_expires_at = $8, must_change = $9, failures = $10, failed_at = $11, options = $12, extra = $13 WHERE id = $1`,
+				id, u.Name, u.Description, u.Enabled, u.DefaultProject, u.password, db.NullTime(&u.passwordSet), db.NullTime(&u.PasswordExpires),
+				u.mustChange, u.failures, db.NullTime(&u.failed), db.JSON(u.Options), db.JSON(u.Extra))
 			return taken(err, "user", u.Name)
 		})
-}
-
-// ChangePassword replaces a user's password by the user's own wish: it needs the old one.
-func (s *Service) ChangePassword(ctx context.Context, id, old, password string) error {
-	u, err := s.User(ctx, id)
-	if err != nil {
-		return err
-	}
-	if locked, _ := u.Options["lock_password"].(bool); locked {
-		return fault.New(fault.Invalid, "The password of this user is locked: only an administrator may change it.")
-	}
-	if !s.passwordIs(ctx, u, old) {
-		return unauthorized(errors.New("the old password is wrong"))
-	}
-	_, err = s.UpdateUser(ctx, id, &password, func(*User) error { return nil })
-	return err
 }
 
 // DeleteUser deletes a user with its assignments, and voids its tokens.
@@ -136,57 +136,4 @@ func (s *Service) DeleteUser(ctx context.Context, id string) error {
 		}
 		return remove(ctx, tx, "identity_user", "user", id)
 	})
-}
-
-// hashers is how many passwords are hashed at once.
-func hashers() int { return max(1, runtime.GOMAXPROCS(0)) }
-
-// hash gives bcrypt's text for a password; the empty password has none.
-func (s *Service) hash(ctx context.Context, password string) (string, error) {
-	if password == "" {
-		return "", nil
-	}
-	if len(password) > 4096 {
-		return "", fault.New(fault.Invalid, "The password is longer than 4096 bytes.")
-	}
-	if err := s.enterHashing(ctx); err != nil {
-		return "", err
-	}
-	defer s.leaveHashing()
-	hash, err := bcrypt.GenerateFromPassword(forBcrypt(password), s.BcryptCost)
-	return string(hash), err
-}
-
-// passwordIs compares in a time that tells nothing about whether the user exists (a zero user does not).
-func (s *Service) passwordIs(ctx context.Context, u User, password string) bool {
-	hash := []byte(u.password)
-	if len(hash) == 0 {
-		hash = s.dummyHash
-	}
-	if s.enterHashing(ctx) != nil {
-		return false
-	}
-	defer s.leaveHashing()
-	same := bcrypt.CompareHashAndPassword(hash, forBcrypt(password)) == nil
-	return same && u.password != ""
-}
-
-func (s *Service) enterHashing(ctx context.Context) error {
-	select {
-	case s.hashing <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *Service) leaveHashing() { <-s.hashing }
-
-// forBcrypt shortens a password that is longer than the 72 bytes that bcrypt reads, without losing any of it.
-func forBcrypt(password string) []byte {
-	if len(password) <= 72 {
-		return []byte(password)
-	}
-	sum := sha512.Sum384([]byte(password))
-	return []byte(base64.StdEncoding.EncodeToString(sum[:]))
 }

@@ -2,7 +2,10 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -81,34 +84,66 @@ func (e edge) link(rack string) *Link {
 	return &Link{SwitchID: deriveSwitchID(rack, e.chassis), SwitchInfo: "ovs", PortID: e.iface}
 }
 
+// fabric is an OVN with a rack plugged in.
+type fabric struct {
+	*ovn.Cluster
+	rack        *RackSpec
+	description *Description
+}
+
 // raiseOVN ensures an OVN with the control plane, the machines and the Internet plugged in. Which of them reach each other
 // is up to the northbound database, which is empty at first: nobody reaches anybody.
 func (r *Rack) raiseOVN(ctx context.Context, rack *RackSpec, old *Description) error {
-	dir := filepath.Join(r.dir, folderOVN)
-	if old != nil && !sameWiring(old, r.description) {
-		// An interface that is still where it was would claim its logical port against the new one.
-		if err := ovn.Sweep(dir); err != nil {
-			return err
-		}
+	f, err := raiseFabric(ctx, r.dir, rack, r.description, old, r.log)
+	if f != nil {
+		r.ovn, r.undo = f, append(r.undo, f.Close)
 	}
-	cluster, err := ovn.Start(ctx, ovn.Config{Name: r.description.Run, Dir: dir, Chassis: chassis, Logger: r.log})
 	if err != nil {
 		return err
 	}
-	r.undo = append(r.undo, cluster.Close)
-	r.ovn = cluster
-	internet, err := cluster.Internet(ctx, internetGateway)
-	if err != nil {
-		return err
-	}
-	r.description.OVN = &OVNDescription{
-		NB: cluster.NB(), SB: cluster.SB(), ServicesPort: ServicesPort, ServicesMAC: deriveServicesMAC(rack.Name),
-		ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String(), InternetNetns: internet.Namespace,
-	}
-	if err := r.raiseDoor(ctx, rack); err != nil {
+	r.description.OVN.ServicesPort, r.description.OVN.ServicesMAC = ServicesPort, deriveServicesMAC(rack.Name)
+	if err := f.raiseDoor(ctx); err != nil {
 		return fmt.Errorf("the control plane's interface: %w", err)
 	}
-	return r.plugMachines(ctx, rack)
+	return nil
+}
+
+// RaiseFabric ensures an OVN with the NICs of a rack and the Internet plugged in, for machines that have no other network:
+// there is no interface for a control plane. Close takes it down.
+func RaiseFabric(ctx context.Context, dir string, rack *RackSpec, description *Description, log *slog.Logger) (io.Closer, error) {
+	old, _ := ReadDescription(dir) // unreadable is told by Describe
+	f, err := raiseFabric(ctx, dir, rack, description, old, log)
+	if err != nil && f != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, err
+}
+
+// raiseFabric may give what is to be closed together with an error.
+func raiseFabric(ctx context.Context, dir string, rack *RackSpec, description, old *Description, log *slog.Logger) (*fabric, error) {
+	dir = filepath.Join(dir, folderOVN)
+	if old != nil && !sameWiring(old, description) {
+		// An interface that is still where it was would claim its logical port against the new one.
+		if err := ovn.Sweep(dir); err != nil {
+			return nil, err
+		}
+	}
+	cluster, err := ovn.Start(ctx, ovn.Config{Name: description.Run, Dir: dir, Chassis: chassis, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	f := &fabric{cluster, rack, description}
+	internet, err := cluster.Internet(ctx, internetGateway)
+	if err != nil {
+		return f, err
+	}
+	description.OVN = &OVNDescription{
+		NB: cluster.NB(), SB: cluster.SB(), ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String(), InternetNetns: internet.Namespace,
+	}
+	for _, ch := range chassis {
+		description.OVN.Chassis = append(description.OVN.Chassis, ChassisDescription{ch.Name, cluster.Namespace(ch.Name), cluster.OVS(ch.Name)})
+	}
+	return f, f.plugMachines(ctx)
 }
 
 // sameWiring says whether every NIC of one description is where it is in the other, and no other NIC is.
@@ -123,29 +158,29 @@ func sameWiring(a, b *Description) bool {
 }
 
 // raiseDoor ensures the control plane's interface.
-func (r *Rack) raiseDoor(ctx context.Context, rack *RackSpec) error {
-	cable := ovn.Cable{Namespace: r.description.Netns, Name: door, MAC: r.description.OVN.ServicesMAC}
-	if err := r.ovn.PlugCable(ctx, chassis[0].Name, cable, ServicesPort); err != nil {
+func (f *fabric) raiseDoor(ctx context.Context) error {
+	cable := ovn.Cable{Namespace: f.description.Netns, Name: door, MAC: f.description.OVN.ServicesMAC}
+	if err := f.PlugCable(ctx, chassis[0].Name, cable, ServicesPort); err != nil {
 		return err
 	}
-	return netns.Do(r.description.Netns, func() error {
+	return netns.Do(f.description.Netns, func() error {
 		link, err := netlink.LinkByName(door)
 		if err != nil {
 			return err
 		}
-		return giveAddress(link, rack)
+		return giveAddress(link, f.rack)
 	})
 }
 
 // plugMachines ensures the taps.
-func (r *Rack) plugMachines(ctx context.Context, rack *RackSpec) error {
-	all := edges(rack)
-	for i, m := range rack.Machines {
+func (f *fabric) plugMachines(ctx context.Context) error {
+	all := edges(f.rack)
+	for i, m := range f.rack.Machines {
 		for n, nic := range m.NICs {
 			e := all[nic.MAC]
-			plug := func() error { return r.ovn.PlugTap(ctx, e.chassis, tapName(i, n), e.iface) }
+			plug := func() error { return f.PlugTap(ctx, e.chassis, tapName(i, n), e.iface) }
 			if e.vlan != 0 {
-				plug = func() error { return r.plugTrunk(ctx, tapName(i, n), e) }
+				plug = func() error { return f.plugTrunk(ctx, tapName(i, n), e) }
 			}
 			if err := plug(); err != nil {
 				return fmt.Errorf("machine %s: nic%d: %w", m.Name, n, err)
@@ -156,8 +191,8 @@ func (r *Rack) plugMachines(ctx context.Context, rack *RackSpec) error {
 }
 
 // plugTrunk ensures the plain switch, which a rack without such a NIC does not have, and the tap on it.
-func (r *Rack) plugTrunk(ctx context.Context, tap string, e edge) error {
-	tor, err := r.ovn.ToR(ctx, torName)
+func (f *fabric) plugTrunk(ctx context.Context, tap string, e edge) error {
+	tor, err := f.ToR(ctx, torName)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ingotcloud/ingot/internal/lab/ovn"
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
@@ -29,9 +28,9 @@ type Rack struct {
 	dir         string
 	description *Description
 	machines    []*Machine
-	ovn         *ovn.Cluster // nil: a bridge
 	log         *slog.Logger
 	undo        []func() error // what Close does, last first
+	ovn         *fabric        // nil: a bridge
 }
 
 var runName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)

@@ -147,6 +147,16 @@ type SerialConsole interface {
 	OpenConsole(ctx context.Context) (io.ReadWriteCloser, error)
 }
 
+// ConsoleTaker opens the serial line although somebody else has it, who is cut off (IPMI Deactivate Payload).
+type ConsoleTaker interface {
+	TakeConsole(ctx context.Context) (io.ReadWriteCloser, error)
+}
+
+// ScreenConsole opens the machine's picture as a raw RFB stream (RFC 6143; OpenBMC's /kvm/0 websocket).
+type ScreenConsole interface {
+	OpenScreen(ctx context.Context) (io.ReadWriteCloser, error)
+}
+
 // BMC is how to reach a machine's BMC: what a driver is made from.
 type BMC struct {
 	Kind     string `json:"kind"`    // redfish or ipmi

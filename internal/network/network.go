@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/edge"
 )
 
 // Service is the networks' domain.
@@ -160,25 +161,15 @@ type DHCPOption struct {
 	Version     int // 4 or 6
 }
 
-// EdgeKind is how a NIC meets the network.
-type EdgeKind string
+// Edge is where a machine's NIC meets the network.
+type Edge = edge.Edge
 
-// The edges.
+// The kinds of edges.
 const (
-	NoEdge    EdgeKind = ""      // none: nothing enforces anything
-	EdgeOVS   EdgeKind = "ovs"   // Open vSwitch runs where the NIC plugs in
-	EdgeTrunk EdgeKind = "trunk" // a plain switch port with a VLAN of its own; the switch's uplink is trunked to a chassis
+	NoEdge    = edge.None
+	EdgeOVS   = edge.OVS
+	EdgeTrunk = edge.Trunk
 )
-
-// Edge is where a NIC meets the network. The switch is told once; what changes when the NIC goes to another network
-// is OVN's rows only.
-type Edge struct {
-	Kind EdgeKind
-	// Interface is the iface-id of the NIC's interface in Open vSwitch (EdgeOVS), and the name of the logical port
-	// that the switch's uplink is (EdgeTrunk).
-	Interface string
-	VLAN      int // EdgeTrunk: of the NIC's switch port, 1 to 4094
-}
 
 // FixedIP is an address of a port. Where one is asked for, either field may be empty.
 type FixedIP struct {

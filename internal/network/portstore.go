@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 
@@ -30,6 +31,7 @@ func (p *Port) row() []any {
 // PortFilter narrows a list of ports; an empty field does not.
 type PortFilter struct {
 	IDs, Networks, Projects, Devices, Owners, MACs, Names []string
+	Edge                                                  Edge         // that the port is plugged into
 	Addresses                                             []netip.Addr // that the port has one of
 	Page                                                  Page
 }
@@ -47,6 +49,9 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 	in(&where, `device_owner`, f.Owners)
 	in(&where, `mac`, f.MACs)
 	in(&where, `name`, f.Names)
+	if f.Edge.Kind != NoEdge {
+		where.And(`plugged AND edge = ?`, db.JSON(f.Edge))
+	}
 	if len(f.Addresses) > 0 {
 		args := make([]any, len(f.Addresses))
 		for i := range f.Addresses {
@@ -102,6 +107,37 @@ func (s *Service) PortByMAC(ctx context.Context, q db.Querier, mac string) (*Por
 		return nil, err
 	}
 	return found[0], nil
+}
+
+// PortAt is the port that sends from an address on a network; nil when there is none. An address of the link alone (RFC 4291,
+// 2.5.6) is known by the MAC that it is made of, which is the only one that port security lets pass.
+func (s *Service) PortAt(ctx context.Context, q db.Querier, network string, from netip.Addr) (*Port, error) {
+	var where db.Where
+	where.And(`network = ?`, network)
+	if from.IsLinkLocalUnicast() && from.Is6() {
+		mac, ok := macOf(from)
+		if !ok {
+			return nil, nil
+		}
+		where.And(`mac = ?`, mac)
+	} else {
+		where.And(`id IN (SELECT a.port FROM network_address a JOIN network_subnet s ON s.id = a.subnet WHERE s.network = ? AND a.address = ?)`,
+			network, from.String())
+	}
+	found, err := s.ports(ctx, q, where)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// macOf reverses EUI-64 (RFC 4291, appendix A).
+func macOf(a netip.Addr) (string, bool) {
+	b := a.As16()
+	if b[11] != 0xff || b[12] != 0xfe {
+		return "", false
+	}
+	return net.HardwareAddr{b[8] ^ 2, b[9], b[10], b[13], b[14], b[15]}.String(), true
 }
 
 func (s *Service) ports(ctx context.Context, q db.Querier, where db.Where) ([]*Port, error) {

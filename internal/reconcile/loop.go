@@ -54,11 +54,13 @@ func New(o Options) *Loop {
 	if o.FullEvery == 0 {
 		o.FullEvery = 5 * time.Minute
 	}
-	return &Loop{o: o, holder: rand.Text(), poke: make(chan struct{}, 1), look: make(chan struct{}, 1)}
+	l := &Loop{o: o, holder: rand.Text(), poke: make(chan struct{}, 1), look: make(chan struct{}, 1)}
+	o.DB.Listen(o.Queue.topic(), l.Poke)
+	return l
 }
 
-// Poke makes the process that has the queue look for marks at once. It belongs after the commit and never blocks. Without it
-// marks are found too, a little later.
+// Poke makes the process that has the queue look for marks at once; transactions that mark do it. It never blocks. Without
+// it marks are found too, a little later.
 func (l *Loop) Poke() { raise(l.poke) }
 
 // Look makes the loop look at everything as soon as it can, if this process has the queue. It never blocks.

@@ -13,8 +13,12 @@ type Queue string
 // floatingip/ID, securitygroup/ID, addressgroup/ID, qos/ID, nic/ID, and quarantine.
 const Networks Queue = "networks"
 
-// Mark says that a key changed. It is carried out after the transaction commits, by whichever process has the queue.
+// topic is announced by transactions that mark.
+func (q Queue) topic() string { return "reconcile/" + string(q) }
+
+// Mark says that a key changed. It is carried out as soon as the transaction commits, by whichever process has the queue.
 func Mark(ctx context.Context, tx *db.Tx, queue Queue, key string) error {
+	tx.Announce(queue.topic())
 	_, err := tx.ExecContext(ctx, `INSERT INTO reconcile_mark (queue, key, seq, attempts, error) VALUES ($1, $2, 1, 0, '')
 		ON CONFLICT (queue, key) DO UPDATE SET seq = reconcile_mark.seq + 1, attempts = 0`, string(queue), key)
 	return err

@@ -56,7 +56,12 @@ func (a agentImages) OpenBlob(ctx context.Context, id string) (io.ReadSeekCloser
 func (p *parts) joinNetworks() {
 	counts := p.routers.Counts()
 	counts[securitygroup.GroupKind], counts[securitygroup.RuleKind], counts[trunk.Kind] = p.groups.CountGroups, p.groups.CountRules, p.trunks.Count
+	var wires []string
+	if wire := p.config.OVN.ExternalPhysical; wire != "" {
+		wires = []string{wire}
+	}
 	p.networks.Surround(network.Surroundings{
+		Wires:  wires,
 		Groups: p.groups, Policies: p.policies, Counts: counts,
 		Owners: map[string]network.Owner{
 			securitygroup.GroupKind: p.groups.GroupOwner, securitygroup.AddressGroupKind: p.groups.AddressGroupOwner, qos.PolicyKind: p.policies.Owner,

@@ -6,27 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/cinder"
+	"github.com/ingotcloud/ingot/internal/api/consoledoor"
 	"github.com/ingotcloud/ingot/internal/api/glance"
 	"github.com/ingotcloud/ingot/internal/api/ironic"
 	"github.com/ingotcloud/ingot/internal/api/keystone"
 	"github.com/ingotcloud/ingot/internal/api/neutron"
 	"github.com/ingotcloud/ingot/internal/api/nova"
+	"github.com/ingotcloud/ingot/internal/api/octavia"
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/api/placement"
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/config"
+	"github.com/ingotcloud/ingot/internal/console"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/driver/blob/folder"
 	"github.com/ingotcloud/ingot/internal/driver/blob/s3"
 	"github.com/ingotcloud/ingot/internal/driver/bmc"
 	"github.com/ingotcloud/ingot/internal/flavor"
 	"github.com/ingotcloud/ingot/internal/identity"
+	"github.com/ingotcloud/ingot/internal/identity/foreign"
 	"github.com/ingotcloud/ingot/internal/image"
 	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/keypair"
@@ -48,7 +55,8 @@ type parts struct {
 	clock     clock.Clock
 	db        *db.DB
 	engine    *workflow.Engine
-	identity  *identity.Service
+	identity  *identity.Service // nil where an existing Keystone is trusted
+	auth      osapi.Authenticator
 	images    *image.Service
 	machines  *machine.Service
 	networks  *network.Service
@@ -57,6 +65,7 @@ type parts struct {
 	policies  *qos.Service
 	trunks    *trunk.Service
 	instances *instance.Service
+	consoles  *console.Service
 	api       *osapi.Server
 }
 
@@ -70,14 +79,16 @@ var catalog = []identity.BootstrapService{
 	{Type: "placement", Name: "placement", URL: "/placement"},
 	{Type: "block-storage", Name: "cinder", URL: "/volume/v3"},
 	{Type: "volumev3", Name: "cinderv3", URL: "/volume/v3"}, // Horizon knows it by this name only
+	{Type: "load-balancer", Name: "octavia", URL: "/load-balancer"},
 }
 
 // build makes the parts. On an error everything made so far is closed again.
 func build(ctx context.Context, c config.Config, log *slog.Logger, access machine.Access) (p *parts, err error) {
 	p = &parts{config: c, log: log, clock: clock.Real{}}
+	made := p // a return of nil forgets p
 	defer func() {
 		if err != nil {
-			p.close()
+			made.close()
 		}
 	}()
 	keys, err := secret.Open(filepath.Join(c.Home, "secret.key"))
@@ -87,10 +98,8 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if p.db, err = db.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.Identity.TokenLife, BcryptCost: c.Identity.PasswordHashRounds}); err != nil {
-		return nil, err
-	}
-	if err := p.bootstrap(ctx); err != nil {
+	operators, err := p.openIdentity(ctx, keys)
+	if err != nil {
 		return nil, err
 	}
 	blobs, err := openBlobs(ctx, c.Images)
@@ -104,32 +113,67 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.routers = router.New(p.clock, p.networks)
 	p.groups, p.policies, p.trunks = securitygroup.New(p.clock), qos.New(p.clock), trunk.New(p.clock, p.networks)
 	p.joinNetworks()
-	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
-	if err != nil || len(admins) == 0 {
-		return nil, errors.Join(errors.New("the project admin is missing"), err)
-	}
-	if _, err := p.networks.Bootstrap(ctx, flat(c.Network, admins[0].ID)); err != nil {
-		return nil, err
+	if c.Network.CIDR.IsValid() {
+		if _, err := p.networks.Bootstrap(ctx, flat(c.Network, operators)); err != nil {
+			return nil, err
+		}
 	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
-	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.identity, Log: log}, p.dialects()...)
+	p.consoles = console.New(p.db, p.clock, log, console.Config{Folder: c.Consoles.Folder, Keep: c.Consoles.KeepBytes, URL: c.Consoles.PeerURL},
+		console.BMCs{Service: p.machines, DB: p.db}, consoleServers{p}, consoledoor.Peers{Client: &http.Client{Timeout: time.Minute}})
+	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.auth, IdentityURL: c.Identity.Keystone.URL, Log: log}, p.dialects()...)
 	return p, err
 }
 
 // dialects are the services that clients see.
 func (p *parts) dialects() []osapi.Dialect {
-	return []osapi.Dialect{
-		keystone.Dialect(p.identity),
+	dialects := []osapi.Dialect{
 		glance.Dialect(p.images, metadef.NewStore(p.db, p.clock)),
 		nova.Dialect(nova.Services{
 			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
+			Console: novaConsoles{p.consoles},
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(p.machines, p.engine, p.db),
 		placement.Dialect(p.machines, p.db),
 		cinder.Dialect(),
+		octavia.Dialect(),
 	}
+	if p.identity != nil {
+		dialects = append([]osapi.Dialect{keystone.Dialect(p.identity)}, dialects...)
+	}
+	return dialects
+}
+
+// openIdentity opens our own identity, or the existing Keystone that the configuration names, and gives the id of the
+// operators' project.
+func (p *parts) openIdentity(ctx context.Context, keys *secret.Keyring) (string, error) {
+	c := p.config.Identity
+	if k := c.Keystone; k.URL != "" {
+		existing, err := foreign.Open(ctx, foreign.Config{
+			URL: k.URL, Username: k.Username, Password: k.Password, Project: k.Project,
+			UserDomain: k.UserDomain, ProjectDomain: k.ProjectDomain, Cache: k.Cache,
+		})
+		if err != nil {
+			return "", err
+		}
+		p.auth = existing
+		return existing.OwnProject(ctx)
+	}
+	var err error
+	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.TokenLife, BcryptCost: c.PasswordHashRounds, Passwords: passwords(c.Passwords)}); err != nil {
+		return "", err
+	}
+	p.auth = p.identity
+	if err := p.bootstrap(ctx); err != nil {
+		return "", err
+	}
+	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
+	if err != nil || len(admins) == 0 {
+		return "", errors.Join(errors.New("the project admin is missing"), err)
+	}
+	return admins[0].ID, nil
 }
 
 func (p *parts) close() {
@@ -160,6 +204,18 @@ func (p *parts) bootstrap(ctx context.Context) error {
 		services[i].URL = p.config.PublicURL + s.URL
 	}
 	return p.identity.Bootstrap(ctx, identity.Bootstrap{AdminPassword: password, Region: p.config.Identity.Region, Catalog: services})
+}
+
+// passwords translates the configuration, whose pattern was checked when it was read.
+func passwords(c config.Passwords) identity.PasswordRules {
+	rules := identity.PasswordRules{
+		Lifetime: c.Lifetime, MinAge: c.MinAge, History: c.History, PatternHint: c.PatternHint,
+		LockAfter: c.LockAfter, LockFor: c.LockFor, ChangeFirst: c.ChangeFirst,
+	}
+	if c.Pattern != "" {
+		rules.Pattern = regexp.MustCompile(c.Pattern)
+	}
+	return rules
 }
 
 // drawnPassword reads the password kept in a file, or draws one and keeps it there.

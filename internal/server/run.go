@@ -12,10 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/agentdoor"
+	"github.com/ingotcloud/ingot/internal/api/consoledoor"
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/driver/netboot"
 	"github.com/ingotcloud/ingot/internal/machine"
@@ -103,14 +105,29 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	if err != nil {
 		return errors.Join(err, boot.Close(), agents.Close(), public.Close())
 	}
+	chassis, metadata, err := p.metadataDoor(pin)
+	if err != nil {
+		return errors.Join(err, boot.Close(), agents.Close(), public.Close())
+	}
+	insideTLS := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}
 	// Requests of clients may end in peace; agents that wait for work are sent away at once.
 	servers := []*http.Server{
-		serve("public API", context.Background(), public, p.api, publicTLS),
-		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
+		serve("public API", context.Background(), public, p.public(ctx), publicTLS),
+		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), insideTLS.Clone()),
 		serve("virtual media", ctx, media, boot.Handler(), nil),
+	}
+	if chassis != nil {
+		servers = append(servers, serve("metadata", ctx, chassis, metadata, insideTLS.Clone()))
+	}
+	fabric, err := p.fabric(ctx)
+	if err != nil {
+		stop(err)
+	} else {
+		running.Go(fabric)
 	}
 	running.Go(func() { p.engine.Run(ctx) })
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
+	running.Go(func() { p.consoles.Run(ctx) })
 	running.Go(func() { p.every(ctx, "recover images", time.Minute, p.images.Recover) })
 	unready, err := config.SayReady(c.Home)
 	if err != nil {
@@ -134,6 +151,18 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 		return errors.Join(cause, closed)
 	}
 	return closed
+}
+
+// public is what stands at the public URL: the APIs, and the consoles until ctx ends.
+func (p *parts) public(ctx context.Context) http.Handler {
+	consoles := consoledoor.New(ctx, p.consoles, consoleServers{p}, p.config.Consoles.FrameAncestors, p.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/console/") {
+			consoles.ServeHTTP(w, r)
+			return
+		}
+		p.api.ServeHTTP(w, r)
+	})
 }
 
 func publicCertificate(c config.TLS) (*tls.Config, error) {

@@ -149,7 +149,8 @@ func find(ctx context.Context, client *gophercloud.ServiceClient, collection, na
 	if err := call(ctx, client, http.MethodGet, collection+"?name="+name, nil, &lists); err != nil {
 		return "", err
 	}
-	list, ok := lists[collection[strings.LastIndexByte(collection, '/')+1:]].([]any)
+	key := strings.ReplaceAll(collection[strings.LastIndexByte(collection, '/')+1:], "-", "_")
+	list, ok := lists[key].([]any)
 	if !ok {
 		return "", fmt.Errorf("GET %s: the answer has no list", collection)
 	}

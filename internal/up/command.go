@@ -21,7 +21,7 @@ func Commands() []*cobra.Command {
 		body := c.RunE
 		c.RunE = func(c *cobra.Command, args []string) error {
 			do := func() error { return body(c, args) }
-			if o.Simulate > 0 || simulated(o.Home) {
+			if rootless(o) {
 				return do()
 			}
 			return asRoot(o.Home, do)
@@ -36,11 +36,12 @@ cleans the rack's machines, and then, as the tenant demo and through the public 
 one can log in. Every step looks first whether it is done, so up may be given again at any time.
 
 With --simulate the machines only pretend (ingot lab sim): a cloud of any number of them is there in seconds, without
-QEMU and without root, and its servers have a console but nobody to log in to.`,
+QEMU and without root, and its servers have a console but nobody to log in to. With --fabric ovn their networks are real.`,
 		RunE: func(c *cobra.Command, _ []string) error { return Up(c.Context(), o) },
 	})
 	bringUp.Flags().StringVar(&o.Rack, "rack", "lab/rack.yaml", "the rack file")
 	bringUp.Flags().StringVar(&o.Agent, "agent", "", "the ingot-agent program (default: beside this program)")
+	bringUp.Flags().StringVar(&o.Fabric, "fabric", lab.FabricBridge, "with --simulate: ovn (needs root) or bridge")
 	bringUp.Flags().IntVar(&o.Simulate, "simulate", 0, "this many simulated machines instead of the rack")
 	return []*cobra.Command{
 		bringUp,
@@ -62,10 +63,13 @@ func defaultHome() string {
 	return "run"
 }
 
-// simulated reports whether the home's rack only pretends, so that nothing in it needs root.
-func simulated(home string) bool {
-	rack, err := lab.ReadDescription(filepath.Join(home, "lab"))
-	return err == nil && rack.Netns == ""
+// rootless reports whether the home's rack only pretends, with its networks, so that nothing in it needs root.
+func rootless(o Options) bool {
+	rack, err := lab.ReadDescription(filepath.Join(o.Home, "lab"))
+	if err != nil {
+		return o.Simulate > 0 && o.Fabric != lab.FabricOVN
+	}
+	return rack.Netns == "" && rack.Fabric != lab.FabricOVN
 }
 
 // asRoot runs the body as root, because a rack's network needs it: another user is asked by sudo. What the body leaves

@@ -41,7 +41,7 @@ func (s *site) lab() daemon {
 	dir := s.path("lab")
 	if s.Simulate > 0 {
 		return daemon{"the simulated rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
-			[]string{"lab", "sim", "--machines", strconv.Itoa(s.Simulate), "--dir", dir}}
+			[]string{"lab", "sim", "--machines", strconv.Itoa(s.Simulate), "--dir", dir, "--name", s.name, "--fabric", s.Fabric}}
 	}
 	return daemon{"the virtual rack", s.path("lab.pid"), s.path("lab.log"), s.program, dir,
 		[]string{"lab", "run", "--rack", s.Rack, "--dir", dir, "--name", s.name}}
@@ -223,6 +223,9 @@ func (s *site) writeConfig() error {
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
 	c["home"], c["machines"] = s.Home, machines
 	s.configureOVN(c)
+	if err := s.configureMetadata(c); err != nil {
+		return err
+	}
 	if c["listen"], err = freeAddress(c["listen"], "127.0.0.1:8000"); err != nil {
 		return err
 	}
@@ -246,12 +249,17 @@ func (s *site) writeConfig() error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// configureOVN names the rack's OVN, or none where the rack is on a bridge.
+// sharedNetwork is in the upper half of the addresses that racks have when they do not say others.
+var sharedNetwork = map[string]any{"cidr": "10.77.0.0/24", "first": "10.77.0.100", "last": "10.77.0.250"}
+
+// configureOVN names the rack's OVN. Where the rack has none, its machines share a network on their wire.
 func (s *site) configureOVN(c map[string]any) {
 	if s.rack.OVN == nil {
 		delete(c, "ovn")
+		c["network"] = sharedNetwork
 		return
 	}
+	delete(c, "network")
 	ovn, ok := c["ovn"].(map[string]any)
 	if !ok {
 		ovn = map[string]any{}

@@ -50,7 +50,7 @@ func TestPortsAreEnrolledWithTheirEdge(t *testing.T) {
 	}
 }
 
-// The configuration follows the rack's OVN, keeps what an operator added, and forgets it all on a bridge.
+// The configuration follows the rack's OVN, keeps what an operator added, and has machines share a network on a bridge.
 func TestTheConfigurationNamesTheRacksOVN(t *testing.T) {
 	s := &site{rack: &lab.Description{OVN: &lab.OVNDescription{NB: "unix:/nb", SB: "unix:/sb", ExternalPhysical: "external"}}}
 	c := map[string]any{"ovn": map[string]any{"nb": "unix:/old", "owner": "mine"}}
@@ -61,7 +61,7 @@ func TestTheConfigurationNamesTheRacksOVN(t *testing.T) {
 	}
 	s.rack.OVN = nil
 	s.configureOVN(c)
-	if d := cmp.Diff(map[string]any{}, c); d != "" {
+	if d := cmp.Diff(map[string]any{"network": sharedNetwork}, c); d != "" {
 		t.Error(d)
 	}
 }

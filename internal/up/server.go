@@ -62,7 +62,14 @@ func (s *site) orderServer(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.writeSSHConfig(v.address()); err != nil {
+	address := v.address()
+	if s.rack.OVN != nil {
+		if address, err = giveFloatingIP(ctx, demo.network, id); err != nil {
+			return err
+		}
+		s.show.note("its floating IP is %s", address)
+	}
+	if err := s.writeSSHConfig(address); err != nil {
 		return err
 	}
 	return s.awaitPrompt(ctx, id)
@@ -77,7 +84,7 @@ func (s *site) createServer(ctx context.Context, demo *cloud) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	network, err := find(ctx, demo.network, "networks", "flat")
+	network, err := find(ctx, demo.network, "networks", s.tenantNetwork())
 	if err != nil {
 		return "", err
 	}

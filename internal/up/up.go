@@ -26,6 +26,8 @@ type Options struct {
 	Out   *os.File
 	// Simulate this many machines (internal/lab/sim) instead of the rack; 0: the rack.
 	Simulate int
+	// Fabric of the simulated machines: lab.FabricOVN, or empty for lab.FabricBridge, where they share a network.
+	Fabric string
 }
 
 // site is a home with what was found or made in it.
@@ -76,9 +78,11 @@ func (s *site) steps() []step {
 		{"Build a small tenant image", s.buildTenantImage},
 		{"Start the virtual rack", s.startLab},
 		{"Start the control plane", s.startServer},
+		{"Bring the metadata service to the chassis", s.startChassis},
 		{"Log in as admin and make the tenant demo", s.makeTenant},
 		{"Enrol, inspect and clean the machines", s.enrolMachines},
 		{"Upload the image, make a flavor and a key pair", s.fillCloud},
+		{"Make the tenant's network and its way out", s.makeNetworks},
 		{"Order a server as demo and follow it", s.orderServer},
 		{"Log in to the server", s.tryLogin},
 	}
@@ -164,7 +168,7 @@ func Down(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range []daemon{s.server(), s.lab()} {
+	for _, d := range append(s.chassis(), s.server(), s.lab()) {
 		stopped, err := d.stop(ctx)
 		if err != nil {
 			return err

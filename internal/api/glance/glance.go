@@ -29,7 +29,7 @@ type api struct {
 func Dialect(images *image.Service, metadefs *metadef.Store) osapi.Dialect {
 	a := &api{images, metadefs}
 	return osapi.Dialect{
-		Name:     "glance",
+		Name: "glance", Type: "image",
 		Mount:    "/image",
 		Envelope: osapi.GlanceEnvelope,
 

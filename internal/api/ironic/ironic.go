@@ -33,7 +33,7 @@ func Dialect(machines *machine.Service, engine *workflow.Engine, d *db.DB) osapi
 	}
 	a := &api{machines, engine, d, host}
 	return osapi.Dialect{
-		Name: "ironic", Mount: "/baremetal", Envelope: osapi.IronicEnvelope,
+		Name: "ironic", Type: "baremetal", Mount: "/baremetal", Envelope: osapi.IronicEnvelope,
 		Versions: osapi.Microversions{
 			Min: oldest, Max: latest, Service: "baremetal", Header: "X-OpenStack-Ironic-API-Version",
 			MinHeader: "X-OpenStack-Ironic-API-Minimum-Version", MaxHeader: "X-OpenStack-Ironic-API-Maximum-Version",

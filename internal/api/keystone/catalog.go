@@ -29,7 +29,7 @@ func showRegion(r *osapi.Request, region identity.Region) object {
 }
 
 func (a *api) listRegions(r *osapi.Request) (any, error) {
-	regions, err := a.identity.Regions(r.Context())
+	regions, err := a.identity.Regions(r.Context(), r.Query().String("parent_region_id"))
 	return list(r, "regions", regions, showRegion), err
 }
 
@@ -162,7 +162,7 @@ type endpointBody struct {
 func (b *endpointBody) onto(e *identity.Endpoint) (err error) {
 	set(&e.ServiceID, b.Endpoint.ServiceID)
 	set(&e.Interface, b.Endpoint.Interface)
-	setPointer(&e.RegionID, b.Endpoint.Region)
+	setPointer(&e.RegionID, b.Endpoint.Region) // made where it is missing
 	setPointer(&e.RegionID, b.Endpoint.RegionID)
 	set(&e.URL, b.Endpoint.URL)
 	set(&e.Enabled, b.Endpoint.Enabled)
@@ -210,7 +210,7 @@ func (a *api) putEndpoint(r *osapi.Request, e identity.Endpoint) (any, error) {
 	if err := body.onto(&e); err != nil {
 		return nil, err
 	}
-	e, err := a.identity.PutEndpoint(r.Context(), e)
+	e, err := a.identity.PutEndpoint(r.Context(), e, body.Endpoint.Region.Value)
 	return object{"endpoint": showEndpoint(r, e)}, err
 }
 

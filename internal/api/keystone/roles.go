@@ -1,6 +1,10 @@
 package keystone
 
 import (
+	"maps"
+	"net/http"
+	"slices"
+
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/identity"
@@ -17,28 +21,31 @@ type roleBody struct {
 }
 
 func (b *roleBody) onto(role *identity.Role) (err error) {
-	if b.Role.DomainID.Value != "" {
-		return fault.New(fault.Unsupported, "Roles of a domain are not supported by this server.")
+	if b.Role.DomainID.Set && b.Role.DomainID.Value != role.DomainID {
+		return fault.New(fault.Forbidden, "The domain of a role does not change.")
 	}
 	set(&role.Name, b.Role.Name)
 	setPointer(&role.Description, b.Role.Description)
-	set(&role.Options, b.Role.Options)
+	if err := role.SetOptions(b.Role.Options.Value); err != nil {
+		return err
+	}
 	role.Extra, err = b.Role.Extra.onto(role.Extra, role.ID)
 	return err
 }
 
 func showRole(r *osapi.Request, role identity.Role) object {
 	return with(role.Extra, object{
-		"id": role.ID, "name": role.Name, "domain_id": nil, "description": role.Description, "options": role.Options, "links": self(r, "roles", role.ID),
+		"id": role.ID, "name": role.Name, "domain_id": orNull(role.DomainID), "description": role.Description, "options": role.Options, "links": self(r, "roles", role.ID),
 	})
 }
 
 func (a *api) listRoles(r *osapi.Request) (any, error) {
 	q := r.Query()
-	if q.String("domain_id") != "" { // roles of a domain
-		return list(r, "roles", []identity.Role{}, showRole), nil
+	filter := identity.RoleFilter{Name: q.String("name"), DomainID: q.String("domain_id")}
+	if filter.DomainID != "" && !r.Caller.ReadsDomain(filter.DomainID) {
+		return nil, forbidden("list_domain_roles")
 	}
-	roles, err := a.identity.Roles(r.Context(), q.String("name"))
+	roles, err := a.identity.Roles(r.Context(), filter)
 	return list(r, "roles", roles, showRole), err
 }
 
@@ -47,6 +54,7 @@ func (a *api) createRole(r *osapi.Request) (any, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
+	role.DomainID = body.Role.DomainID.Value
 	if err := body.onto(&role); err != nil {
 		return nil, err
 	}
@@ -56,6 +64,9 @@ func (a *api) createRole(r *osapi.Request) (any, error) {
 
 func (a *api) showRole(r *osapi.Request) (any, error) {
 	role, err := a.identity.Role(r.Context(), r.Path("id"))
+	if err := visible(r, "get_role", err, role.DomainID == "" || r.Caller.ReadsDomain(role.DomainID)); err != nil {
+		return nil, err
+	}
 	return object{"role": showRole(r, role)}, err
 }
 
@@ -72,186 +83,85 @@ func (a *api) deleteRole(r *osapi.Request) (any, error) {
 	return nil, a.identity.DeleteRole(r.Context(), r.Path("id"))
 }
 
+func showInferred(r *osapi.Request, role identity.Role) object {
+	return object{"id": role.ID, "name": role.Name, "description": role.Description, "links": self(r, "roles", role.ID)}
+}
+
+// inference is a role and what it implies directly, in the form of the answer.
+func (a *api) inference(r *osapi.Request, prior identity.Role, implied []string) (object, error) {
+	implies := make([]object, len(implied))
+	for i, id := range implied {
+		role, err := a.identity.Role(r.Context(), id)
+		if err != nil {
+			return nil, err
+		}
+		implies[i] = showInferred(r, role)
+	}
+	return object{"prior_role": showInferred(r, prior), "implies": implies}, nil
+}
+
 func (a *api) listInferences(r *osapi.Request) (any, error) {
 	implied, err := a.identity.Implications(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	roles, err := a.identity.Roles(r.Context(), "")
-	if err != nil {
-		return nil, err
-	}
-	short := map[string]object{}
-	for _, role := range roles {
-		short[role.ID] = object{"id": role.ID, "name": role.Name, "description": role.Description, "links": self(r, "roles", role.ID)}
-	}
 	inferences := []object{}
-	for _, role := range roles {
-		if len(implied[role.ID]) == 0 {
-			continue
+	for _, prior := range slices.Sorted(maps.Keys(implied)) {
+		role, err := a.identity.Role(r.Context(), prior)
+		if err != nil {
+			return nil, err
 		}
-		var implies []object
-		for _, id := range implied[role.ID] {
-			implies = append(implies, short[id])
+		one, err := a.inference(r, role, implied[prior])
+		if err != nil {
+			return nil, err
 		}
-		inferences = append(inferences, object{"prior_role": short[role.ID], "implies": implies})
+		inferences = append(inferences, one)
 	}
 	return object{"role_inferences": inferences, "links": object{"next": nil, "self": r.Self(), "previous": nil}}, nil
 }
 
-// grants are the routes of one kind of target.
-type grants struct {
-	*api
-	target func(*osapi.Request) identity.Target
-}
-
-func (g grants) assignment(r *osapi.Request) identity.Assignment {
-	return identity.Assignment{UserID: r.Path("user"), Target: g.target(r), RoleID: r.Path("role")}
-}
-
-func (g grants) list(r *osapi.Request) (any, error) {
-	held, err := g.identity.Assignments(r.Context(), identity.AssignmentFilter{UserID: r.Path("user"), Target: g.target(r)})
+func (a *api) listImplied(r *osapi.Request) (any, error) {
+	prior, err := a.identity.Role(r.Context(), r.Path("id"))
 	if err != nil {
 		return nil, err
 	}
-	roles := make([]identity.Role, len(held))
-	for i, a := range held {
-		if roles[i], err = g.identity.Role(r.Context(), a.RoleID); err != nil {
-			return nil, err
-		}
-	}
-	return list(r, "roles", roles, showRole), nil
-}
-
-func (g grants) check(r *osapi.Request) (any, error) {
-	return nil, g.identity.Assigned(r.Context(), g.assignment(r))
-}
-
-func (g grants) give(r *osapi.Request) (any, error) {
-	return nil, g.identity.Assign(r.Context(), g.assignment(r))
-}
-
-func (g grants) take(r *osapi.Request) (any, error) {
-	return nil, g.identity.Unassign(r.Context(), g.assignment(r))
-}
-
-func (a *api) listAssignments(r *osapi.Request) (any, error) {
-	q := r.Query()
-	filter := identity.AssignmentFilter{UserID: q.String("user.id"), RoleID: q.String("role.id"), Effective: q.Bool("effective", q.Has("effective"))}
-	switch {
-	case q.String("scope.project.id") != "":
-		filter.Target = identity.Target{Kind: identity.OnProject, ID: q.String("scope.project.id")}
-	case q.String("scope.domain.id") != "":
-		filter.Target = identity.Target{Kind: identity.OnDomain, ID: q.String("scope.domain.id")}
-	case q.Has("scope.system"):
-		filter.Target = identity.OnTheSystem
-	}
-	names := q.Bool("include_names", q.Has("include_names"))
-	if err := q.Err(); err != nil {
+	implied, err := a.identity.Implications(r.Context())
+	if err != nil {
 		return nil, err
 	}
-	var found []identity.Assignment
-	if !q.Has("group.id") { // there are no groups
-		var err error
-		if found, err = a.identity.Assignments(r.Context(), filter); err != nil {
-			return nil, err
-		}
-	}
-	words := newNames(a)
-	items := make([]object, len(found))
-	for i, one := range found {
-		items[i] = showAssignment(r, one)
-		if names {
-			if err := words.add(r, one, items[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return object{"role_assignments": items, "links": object{"next": nil, "self": r.Self(), "previous": nil}}, nil
+	one, err := a.inference(r, prior, implied[prior.ID])
+	return object{"role_inference": one, "links": object{"self": r.Self()}}, err
 }
 
-func showAssignment(r *osapi.Request, a identity.Assignment) object {
-	scope, path := object{"system": object{"all": true}}, "/v3/system"
-	if a.Target.Kind != identity.OnSystem {
-		scope = object{a.Target.Kind: object{"id": a.Target.ID}}
-		path = "/v3/" + a.Target.Kind + "s/" + a.Target.ID
+// showImplied answers HEAD with 204 and GET with 200, as Keystone does.
+func (a *api) showImplied(r *osapi.Request) (any, error) {
+	if err := a.identity.Implies(r.Context(), r.Path("id"), r.Path("implied")); err != nil {
+		return nil, err
 	}
+	if r.HTTP.Method == http.MethodHead {
+		return osapi.Response{Status: http.StatusNoContent}, nil
+	}
+	return a.oneInference(r)
+}
+
+func (a *api) oneInference(r *osapi.Request) (any, error) {
+	prior, err := a.identity.Role(r.Context(), r.Path("id"))
+	if err != nil {
+		return nil, err
+	}
+	implied, err := a.identity.Role(r.Context(), r.Path("implied"))
 	return object{
-		"links": object{"assignment": r.URL(path + "/users/" + a.UserID + "/roles/" + a.RoleID)},
-		"scope": scope, "user": object{"id": a.UserID}, "role": object{"id": a.RoleID},
-	}
+		"role_inference": object{"prior_role": showInferred(r, prior), "implies": showInferred(r, implied)}, "links": object{"self": r.Self()},
+	}, err
 }
 
-// names adds names to a list of assignments and looks each one up once.
-type names struct {
-	*api
-	users    map[string]object
-	roles    map[string]object
-	targets  map[identity.Target]object
-	domained map[string]object
+func (a *api) createImplied(r *osapi.Request) (any, error) {
+	if err := a.identity.Imply(r.Context(), r.Path("id"), r.Path("implied")); err != nil {
+		return nil, err
+	}
+	return a.oneInference(r)
 }
 
-func newNames(a *api) names {
-	return names{a, map[string]object{}, map[string]object{}, map[identity.Target]object{}, map[string]object{}}
-}
-
-func (n names) add(r *osapi.Request, a identity.Assignment, shown object) error {
-	user, err := once(n.users, a.UserID, func() (object, error) {
-		u, err := n.identity.User(r.Context(), a.UserID)
-		if err != nil {
-			return nil, err
-		}
-		domain, err := n.domain(r, u.DomainID)
-		return object{"id": u.ID, "name": u.Name, "domain": domain}, err
-	})
-	if err != nil {
-		return err
-	}
-	role, err := once(n.roles, a.RoleID, func() (object, error) {
-		role, err := n.identity.Role(r.Context(), a.RoleID)
-		return object{"id": role.ID, "name": role.Name}, err
-	})
-	if err != nil {
-		return err
-	}
-	scope, err := once(n.targets, a.Target, func() (object, error) { return n.scope(r, a.Target) })
-	if err != nil {
-		return err
-	}
-	shown["user"], shown["role"], shown["scope"] = user, role, scope
-	return nil
-}
-
-func (n names) scope(r *osapi.Request, t identity.Target) (object, error) {
-	switch t.Kind {
-	case identity.OnProject:
-		p, err := n.identity.Project(r.Context(), t.ID)
-		if err != nil {
-			return nil, err
-		}
-		domain, err := n.domain(r, p.DomainID)
-		return object{"project": object{"id": p.ID, "name": p.Name, "domain": domain}}, err
-	case identity.OnDomain:
-		domain, err := n.domain(r, t.ID)
-		return object{"domain": domain}, err
-	}
-	return object{"system": object{"all": true}}, nil
-}
-
-func (n names) domain(r *osapi.Request, id string) (object, error) {
-	return once(n.domained, id, func() (object, error) {
-		d, err := n.identity.Domain(r.Context(), id)
-		return object{"id": d.ID, "name": d.Name}, err
-	})
-}
-
-func once[K comparable, V any](known map[K]V, key K, find func() (V, error)) (V, error) {
-	if v, ok := known[key]; ok {
-		return v, nil
-	}
-	v, err := find()
-	if err == nil {
-		known[key] = v
-	}
-	return v, err
+func (a *api) deleteImplied(r *osapi.Request) (any, error) {
+	return nil, a.identity.Unimply(r.Context(), r.Path("id"), r.Path("implied"))
 }

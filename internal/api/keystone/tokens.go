@@ -39,18 +39,35 @@ func (n named) naming(field string) (identity.Naming, error) {
 	return result, nil
 }
 
+// provenUser is a user with what it proves itself by.
+type provenUser struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Domain   *ref   `json:"domain"`
+	Password string `json:"password"`
+	Passcode string `json:"passcode"`
+}
+
+func (u provenUser) naming() (identity.Naming, error) {
+	return named{u.ID, u.Name, u.Domain}.naming("user")
+}
+
 type authBody struct {
 	Auth struct {
 		Identity struct {
 			Methods  []string `json:"methods"`
 			Password *struct {
-				User struct {
-					ID       string `json:"id"`
-					Name     string `json:"name"`
-					Domain   *ref   `json:"domain"`
-					Password string `json:"password"`
-				} `json:"user"`
+				User provenUser `json:"user"`
 			} `json:"password"`
+			TOTP *struct {
+				User provenUser `json:"user"`
+			} `json:"totp"`
+			AppCredential *struct {
+				ID     string      `json:"id"`
+				Name   string      `json:"name"`
+				User   *provenUser `json:"user"`
+				Secret string      `json:"secret"`
+			} `json:"application_credential"`
 			Token *struct {
 				ID string `json:"id"`
 			} `json:"token"`
@@ -58,6 +75,53 @@ type authBody struct {
 		} `json:"identity"`
 		Scope scopeBody `json:"scope"`
 	} `json:"auth"`
+}
+
+// login is what the body shows, for the methods that it names.
+func (b *authBody) login() (identity.Login, error) {
+	login := identity.Login{Scope: b.Auth.Scope.Scope}
+	who := b.Auth.Identity
+	if len(who.Methods) == 0 {
+		return login, fault.New(fault.Invalid, "'methods' is a required property of 'identity' and names at least one method.")
+	}
+	for _, method := range who.Methods {
+		var err error
+		missing := fault.New(fault.Invalid, "Expecting to find %s in identity. The server could not comply with the request since it is either malformed or otherwise incorrect.", method)
+		switch method {
+		case "password":
+			if who.Password == nil {
+				return login, missing
+			}
+			login.Password = &identity.PasswordProof{Password: who.Password.User.Password}
+			login.Password.User, err = who.Password.User.naming()
+		case "totp":
+			if who.TOTP == nil {
+				return login, missing
+			}
+			login.TOTP = &identity.PasscodeProof{Passcode: who.TOTP.User.Passcode}
+			login.TOTP.User, err = who.TOTP.User.naming()
+		case "application_credential":
+			c := who.AppCredential
+			if c == nil || (c.ID == "" && (c.Name == "" || c.User == nil)) {
+				return login, missing
+			}
+			login.AppCredential = &identity.AppCredentialProof{ID: c.ID, Name: c.Name, Secret: c.Secret}
+			if c.ID == "" {
+				login.AppCredential.User, err = c.User.naming()
+			}
+		case "token":
+			if who.Token == nil || who.Token.ID == "" {
+				return login, missing
+			}
+			login.Token = who.Token.ID
+		default:
+			err = fault.New(fault.Unauthorized, "Attempted to authenticate with an unsupported method.")
+		}
+		if err != nil {
+			return login, err
+		}
+	}
+	return login, nil
 }
 
 // scopeBody is "unscoped" or an object with one key.
@@ -80,7 +144,7 @@ func (s *scopeBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 			All bool `json:"all"`
 		} `json:"system"`
 		Unscoped *struct{} `json:"unscoped"`
-		Trust    any       `json:"OS-TRUST:trust"`
+		Trust    *ref      `json:"OS-TRUST:trust"`
 	}
 	if err := json.UnmarshalDecode(d, &body); err != nil {
 		return err
@@ -96,8 +160,10 @@ func (s *scopeBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		s.System = true
 	case body.Unscoped != nil:
 		s.Unscoped = true
+	case body.Trust != nil && body.Trust.ID == "":
+		return fault.New(fault.Invalid, "Expecting to find id in OS-TRUST:trust.")
 	case body.Trust != nil:
-		return fault.New(fault.Forbidden, "Trusts are not supported by this server.")
+		s.Trust = body.Trust.ID
 	}
 	return nil
 }
@@ -107,26 +173,9 @@ func (a *api) createToken(r *osapi.Request) (any, error) {
 	if err := r.Decode(&body); err != nil {
 		return nil, err
 	}
-	login := identity.Login{Scope: body.Auth.Scope.Scope}
-	who := body.Auth.Identity
-	if len(who.Methods) == 0 {
-		return nil, fault.New(fault.Invalid, "'methods' is a required property of 'identity' and names at least one method.")
-	}
-	for _, method := range who.Methods {
-		switch {
-		case method == "password" && who.Password != nil:
-			user, err := named{who.Password.User.ID, who.Password.User.Name, who.Password.User.Domain}.naming("user")
-			if err != nil {
-				return nil, err
-			}
-			login.Password = &identity.PasswordProof{User: user, Password: who.Password.User.Password}
-		case method == "token" && who.Token != nil && who.Token.ID != "":
-			login.Token = who.Token.ID
-		case method == "password" || method == "token":
-			return nil, fault.New(fault.Invalid, "Expecting to find %s in identity. The server could not comply with the request since it is either malformed or otherwise incorrect.", method)
-		default:
-			return nil, fault.New(fault.Unauthorized, "Attempted to authenticate with an unsupported method.")
-		}
+	login, err := body.login()
+	if err != nil {
+		return nil, err
 	}
 	signed, token, err := a.identity.Login(r.Context(), login)
 	if err != nil {
@@ -138,7 +187,7 @@ func (a *api) createToken(r *osapi.Request) (any, error) {
 func (a *api) tokenAnswer(r *osapi.Request, signed string, t *identity.Token) (any, error) {
 	body := object{
 		"methods":   t.Methods,
-		"user":      object{"domain": refBody(t.User.Domain), "id": t.User.ID, "name": t.User.Name, "password_expires_at": nil},
+		"user":      object{"domain": refBody(t.User.Domain), "id": t.User.ID, "name": t.User.Name, "password_expires_at": expiry(t.PasswordExpires)},
 		"audit_ids": t.Audit, "expires_at": osapi.ZuluMicro(t.Expires), "issued_at": osapi.ZuluMicro(t.Issued.Truncate(time.Second)),
 	}
 	switch {
@@ -150,6 +199,7 @@ func (a *api) tokenAnswer(r *osapi.Request, signed string, t *identity.Token) (a
 	case t.System:
 		body["system"] = object{"all": true}
 	}
+	addDelegation(body, t)
 	if len(t.Roles) > 0 {
 		roles := make([]object, len(t.Roles))
 		for i, role := range t.Roles {
@@ -165,6 +215,26 @@ func (a *api) tokenAnswer(r *osapi.Request, signed string, t *identity.Token) (a
 		}
 	}
 	return osapi.Response{Header: http.Header{"X-Subject-Token": {signed}}, Body: object{"token": body}}, nil
+}
+
+// addDelegation tells by what the token was made, where it was not its owner's own login.
+func addDelegation(body object, t *identity.Token) {
+	if c := t.AppCredential; c != nil {
+		credential := object{"id": c.ID, "name": c.Name, "restricted": c.Restricted}
+		if len(c.Rules) > 0 {
+			rules := make([]object, len(c.Rules))
+			for i, rule := range c.Rules {
+				rules[i] = object{"service": rule.Service, "method": rule.Method, "path": rule.Path}
+			}
+			credential["access_rules"] = rules
+		}
+		body["application_credential"] = credential
+	}
+	if x := t.Trust; x != nil {
+		body["OS-TRUST:trust"] = object{
+			"id": x.ID, "impersonation": x.Impersonation, "trustor_user": object{"id": x.TrustorID}, "trustee_user": object{"id": x.TrusteeID},
+		}
+	}
 }
 
 func refBody(x identity.Ref) object { return object{"id": x.ID, "name": x.Name} }
@@ -229,32 +299,15 @@ func (a *api) listOwnProjects(r *osapi.Request) (any, error) {
 }
 
 func (a *api) listOwnDomains(r *osapi.Request) (any, error) {
-	held, err := a.identity.Assignments(r.Context(), identity.AssignmentFilter{UserID: r.Caller.UserID, Target: identity.Target{Kind: identity.OnDomain}})
-	if err != nil {
-		return nil, err
-	}
-	var domains []identity.Domain
-	seen := map[string]bool{}
-	for _, h := range held {
-		if seen[h.Target.ID] {
-			continue
-		}
-		seen[h.Target.ID] = true
-		d, err := a.identity.Domain(r.Context(), h.Target.ID)
-		if err != nil {
-			return nil, err
-		}
-		if d.Enabled {
-			domains = append(domains, d)
-		}
-	}
-	return list(r, "domains", domains, showDomain), nil
+	enabled := true
+	domains, err := a.identity.Domains(r.Context(), identity.DomainFilter{UserID: r.Caller.UserID, Enabled: &enabled})
+	return list(r, "domains", domains, showDomain), err
 }
 
 func (a *api) listOwnSystem(r *osapi.Request) (any, error) {
-	held, err := a.identity.Assignments(r.Context(), identity.AssignmentFilter{UserID: r.Caller.UserID, Target: identity.OnTheSystem})
+	roles, err := a.identity.RolesOn(r.Context(), r.Caller.UserID, identity.OnTheSystem)
 	systems := []object{}
-	if len(held) > 0 {
+	if len(roles) > 0 {
 		systems = append(systems, object{"all": true})
 	}
 	return object{"system": systems, "links": object{"next": nil, "self": r.Self(), "previous": nil}}, err

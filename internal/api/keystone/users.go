@@ -23,7 +23,9 @@ func (b *userBody) onto(u *identity.User) (err error) {
 	set(&u.Name, b.User.Name)
 	setPointer(&u.Description, b.User.Description)
 	set(&u.Enabled, b.User.Enabled)
-	set(&u.Options, b.User.Options)
+	if err := u.SetOptions(b.User.Options.Value); err != nil {
+		return err
+	}
 	if b.User.DefaultProject.Set {
 		u.DefaultProject = b.User.DefaultProject.Value // null: none
 	}
@@ -34,7 +36,7 @@ func (b *userBody) onto(u *identity.User) (err error) {
 func showUser(r *osapi.Request, u identity.User) object {
 	shown := with(u.Extra, object{
 		"id": u.ID, "name": u.Name, "domain_id": u.DomainID, "enabled": u.Enabled,
-		"password_expires_at": nil, "options": u.Options, "links": self(r, "users", u.ID),
+		"password_expires_at": expiry(u.PasswordExpires), "options": u.Options, "links": self(r, "users", u.ID),
 	})
 	if u.DefaultProject != "" {
 		shown["default_project_id"] = u.DefaultProject
@@ -51,6 +53,9 @@ func (a *api) listUsers(r *osapi.Request) (any, error) {
 	if err := q.Err(); err != nil {
 		return nil, err
 	}
+	if err := narrow(r, "list_users", &filter.DomainID); err != nil {
+		return nil, err
+	}
 	users, err := a.identity.Users(r.Context(), filter)
 	return list(r, "users", users, showUser), err
 }
@@ -64,6 +69,9 @@ func (a *api) createUser(r *osapi.Request) (any, error) {
 	if u.DomainID == "" { // Keystone takes the domain of the token
 		u.DomainID = r.Caller.DomainID + r.Caller.ProjectDomainID
 	}
+	if !r.Caller.ManagesDomain(u.DomainID) {
+		return nil, forbidden("create_user")
+	}
 	if err := body.onto(&u); err != nil {
 		return nil, err
 	}
@@ -71,25 +79,48 @@ func (a *api) createUser(r *osapi.Request) (any, error) {
 	return object{"user": showUser(r, u)}, err
 }
 
-// own lets callers see what is theirs and readers of the system everything.
-func own(r *osapi.Request, what string) error {
-	if r.Path("id") == r.Caller.UserID || r.Caller.ReadsAll() {
+// user finds the path's user, if it is the caller itself or one that the caller may read.
+func (a *api) user(r *osapi.Request, what string) (identity.User, error) {
+	if r.Path("id") != r.Caller.UserID && !r.Caller.ReadsDomain(r.Caller.DomainID) {
+		return identity.User{}, forbidden(what)
+	}
+	u, err := a.identity.User(r.Context(), r.Path("id"))
+	return u, visible(r, what, err, u.ID == r.Caller.UserID || r.Caller.ReadsDomain(u.DomainID))
+}
+
+// managedUser finds the path's user, if the caller may change it. Who manages a domain does not get at those who
+// operate the cloud, though they live in the domain.
+func (a *api) managedUser(r *osapi.Request, what string) (identity.User, error) {
+	u, err := a.identity.User(r.Context(), r.Path("id"))
+	if err := visible(r, what, err, r.Caller.ManagesDomain(u.DomainID)); err != nil {
+		return u, err
+	}
+	return u, a.belowAdmin(r, what, identity.AssignmentFilter{UserID: u.ID})
+}
+
+// belowAdmin refuses managers of domains what would give them the power of the user or the group.
+func (a *api) belowAdmin(r *osapi.Request, what string, who identity.AssignmentFilter) error {
+	if r.Caller.IsAdmin() {
 		return nil
 	}
-	return forbidden(what)
+	mighty, err := a.identity.HoldsAdmin(r.Context(), who)
+	if err == nil && mighty {
+		err = forbidden(what)
+	}
+	return err
 }
 
 func (a *api) showUser(r *osapi.Request) (any, error) {
-	if err := own(r, "get_user"); err != nil {
-		return nil, err
-	}
-	u, err := a.identity.User(r.Context(), r.Path("id"))
+	u, err := a.user(r, "get_user")
 	return object{"user": showUser(r, u)}, err
 }
 
 func (a *api) updateUser(r *osapi.Request) (any, error) {
 	var body userBody
 	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	if _, err := a.managedUser(r, "update_user"); err != nil {
 		return nil, err
 	}
 	var password *string
@@ -106,6 +137,9 @@ func (a *api) updateUser(r *osapi.Request) (any, error) {
 }
 
 func (a *api) deleteUser(r *osapi.Request) (any, error) {
+	if _, err := a.managedUser(r, "delete_user"); err != nil {
+		return nil, err
+	}
 	return nil, a.identity.DeleteUser(r.Context(), r.Path("id"))
 }
 
@@ -126,14 +160,12 @@ func (a *api) changePassword(r *osapi.Request) (any, error) {
 }
 
 func (a *api) listUserProjects(r *osapi.Request) (any, error) {
-	if err := own(r, "list_user_projects"); err != nil {
-		return nil, err
-	}
-	if _, err := a.identity.User(r.Context(), r.Path("id")); err != nil {
+	if _, err := a.user(r, "list_user_projects"); err != nil {
 		return nil, err
 	}
 	q := r.Query()
-	filter := identity.ProjectFilter{UserID: r.Path("id"), Name: q.String("name"), Enabled: enabledFilter(q)}
+	filter := projectFilter(q)
+	filter.UserID = r.Path("id")
 	if err := q.Err(); err != nil {
 		return nil, err
 	}
@@ -141,16 +173,10 @@ func (a *api) listUserProjects(r *osapi.Request) (any, error) {
 	return list(r, "projects", projects, showProject), err
 }
 
-// There are no groups and no application credentials yet: their lists are truly empty.
-
-func nothing(*osapi.Request, struct{}) object { return nil }
-
-func listGroups(r *osapi.Request) (any, error) { return list(r, "groups", nil, nothing), nil }
-
 func (a *api) listUserGroups(r *osapi.Request) (any, error) {
-	return list(r, "groups", nil, nothing), own(r, "list_groups_for_user")
-}
-
-func (a *api) listUserCredentials(r *osapi.Request) (any, error) {
-	return list(r, "application_credentials", nil, nothing), own(r, "list_application_credentials")
+	if _, err := a.user(r, "list_groups_for_user"); err != nil {
+		return nil, err
+	}
+	groups, err := a.identity.Groups(r.Context(), identity.GroupFilter{UserID: r.Path("id"), Name: r.Query().String("name")})
+	return list(r, "groups", groups, showGroup), err
 }

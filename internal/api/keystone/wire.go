@@ -2,6 +2,8 @@ package keystone
 
 import (
 	"maps"
+	"strings"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -86,6 +88,14 @@ func setPointer[T any](target **T, field osapi.Optional[T]) {
 	}
 }
 
+// orNull is null for what is not there.
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
 // enabledFilter reads ?enabled.
 func enabledFilter(q *osapi.Query) *bool {
 	if !q.Has("enabled") {
@@ -93,6 +103,72 @@ func enabledFilter(q *osapi.Query) *bool {
 	}
 	enabled := q.Bool("enabled", true) // ?enabled without a value means yes
 	return &enabled
+}
+
+// words reads a parameter that is a list with commas.
+func words(q *osapi.Query, name string) []string {
+	if q.String(name) == "" {
+		return nil
+	}
+	return strings.Split(q.String(name), ",")
+}
+
+// The end of something, as Keystone writes it.
+const expiryForm = "2006-01-02T15:04:05.000000"
+
+// expiry is null where something does not end.
+func expiry(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return at.UTC().Format(expiryForm)
+}
+
+// expiryForms are what clients send: RFC 3339 with or without the zone, which is UTC then.
+var expiryForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"}
+
+// parseExpiry reads the end of something; null means none.
+func parseExpiry(field osapi.Optional[string]) (time.Time, error) {
+	if field.Value == "" && (!field.Set || field.Null) {
+		return time.Time{}, nil
+	}
+	for _, form := range expiryForms {
+		if at, err := time.Parse(form, field.Value); err == nil {
+			return at.UTC().Truncate(time.Microsecond), nil
+		}
+	}
+	return time.Time{}, fault.New(fault.Invalid, "Invalid input for field 'expires_at': %q is not a time in ISO 8601.", field.Value)
+}
+
+// visible lets through what the caller may see. The answer to others is the same whether it exists or not.
+func visible(r *osapi.Request, what string, err error, allowed bool) error {
+	switch {
+	case err == nil && allowed:
+		return nil
+	case err != nil && (!fault.Is(err, fault.NotFound) || r.Caller.ReadsAll()):
+		return err
+	}
+	return forbidden(what)
+}
+
+// narrow makes a list that of the caller's domain, unless the caller reads the whole cloud.
+func narrow(r *osapi.Request, what string, domainID *string) error {
+	if r.Caller.ReadsAll() {
+		return nil
+	}
+	if *domainID != "" && *domainID != r.Caller.DomainID {
+		return forbidden(what)
+	}
+	*domainID = r.Caller.DomainID
+	return nil
+}
+
+// undelegated refuses those who act by a trust or by a restricted application credential.
+func undelegated(r *osapi.Request, what string) error {
+	if r.Caller.Restricted() {
+		return forbidden(what)
+	}
+	return nil
 }
 
 // forbidden is what a caller gets for things that are not its own, whether they exist or not.

@@ -43,7 +43,7 @@ func Dialect(s Services, d *db.DB) osapi.Dialect {
 		routes[i].Handle = named(routes[i].Handle)
 	}
 	return osapi.Dialect{
-		Name: "neutron", Mount: "/network", Envelope: osapi.NeutronEnvelope,
+		Name: "neutron", Type: "network", Mount: "/network", Envelope: osapi.NeutronEnvelope,
 		Statuses: map[fault.Kind]int{fault.Quota: http.StatusConflict},
 		Routes:   routes,
 	}

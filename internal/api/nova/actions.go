@@ -29,7 +29,8 @@ var actions = map[string]action{
 	"unlock":              {do: (*api).unlock},
 	"os-getConsoleOutput": {do: (*api).consoleOutput},
 	"os-resetState":       {admin: true, do: (*api).resetState},
-	"os-getVNCConsole":    {do: noConsole}, "os-getSPICEConsole": {do: noConsole}, "os-getRDPConsole": {do: noConsole}, "os-getSerialConsole": {do: noConsole},
+	"os-getVNCConsole":    {do: oldConsole("vnc")}, "os-getSPICEConsole": {do: oldConsole("spice")}, "os-getRDPConsole": {do: oldConsole("rdp")},
+	"os-getSerialConsole": {do: oldConsole("serial")},
 
 	"unpause": {do: notInState("unpause")}, "resume": {do: notInState("resume")}, "unshelve": {do: notInState("unshelve")},
 	"unrescue": {do: notInState("unrescue")}, "restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
@@ -172,32 +173,8 @@ func (a *api) consoleOutput(r *osapi.Request, i *instance.Instance, arguments js
 	return object{"output": text}, err
 }
 
-// noConsole makes clients that try one kind after the other go on quickly.
-func noConsole(_ *api, _ *osapi.Request, _ *instance.Instance, arguments json.RawMessage) (any, error) {
-	var how struct {
-		Type string `json:"type"`
-	}
-	if err := osapi.Strict(arguments, &how); err != nil {
-		return nil, err
-	}
-	return nil, unavailable(how.Type)
-}
-
 func unavailable(kind string) error {
 	return fault.New(fault.Invalid, "Unavailable console type %s.", clip(kind))
-}
-
-func remoteConsole(r *osapi.Request) (any, error) {
-	var body struct {
-		Console struct {
-			Protocol string `json:"protocol"`
-			Type     string `json:"type"`
-		} `json:"remote_console"`
-	}
-	if err := r.Decode(&body); err != nil {
-		return nil, err
-	}
-	return nil, unavailable(body.Console.Type)
 }
 
 func noVolume(r *osapi.Request) (any, error) {

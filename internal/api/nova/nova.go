@@ -68,7 +68,7 @@ func Dialect(services Services) osapi.Dialect {
 		a.Processes = a.alone
 	}
 	return osapi.Dialect{
-		Name: "nova", Mount: "/compute", Envelope: osapi.NovaEnvelope, ProjectUnder: "/v2.1", RequestIDHeader: "X-Compute-Request-Id",
+		Name: "nova", Type: "compute", Mount: "/compute", Envelope: osapi.NovaEnvelope, ProjectUnder: "/v2.1", RequestIDHeader: "X-Compute-Request-Id",
 		Versions: osapi.Microversions{Min: oldest, Max: newest, Service: "compute", Header: "X-OpenStack-Nova-API-Version"},
 		Routes:   a.routes(),
 	}

@@ -22,7 +22,7 @@ func (a *api) routes() []osapi.Route {
 		{Method: put, Pattern: "/v2.1/servers/{id}", Policy: osapi.Member, Handle: a.updateServer},
 		{Method: del, Pattern: "/v2.1/servers/{id}", Policy: osapi.Member, Status: 204, Handle: a.deleteServer},
 		{Method: post, Pattern: "/v2.1/servers/{id}/action", Policy: osapi.Member, Handle: a.act},
-		{Method: post, Pattern: "/v2.1/servers/{id}/remote-consoles", Since: v(2, 6), Policy: osapi.Member, Handle: a.onServer(remoteConsole)},
+		{Method: post, Pattern: "/v2.1/servers/{id}/remote-consoles", Since: v(2, 6), Policy: osapi.Member, Handle: a.remoteConsole},
 		{Method: get, Pattern: "/v2.1/servers/{id}/diagnostics", Policy: osapi.Admin, Handle: a.diagnostics},
 		{Method: get, Pattern: "/v2.1/servers/{id}/migrations", Since: v(2, 23), Policy: osapi.Admin, Handle: a.onServer(none("migrations"))},
 		{Method: get, Pattern: "/v2.1/servers/{id}/os-security-groups", Policy: osapi.Reader, Handle: a.onServer(none("security_groups"))},
@@ -124,6 +124,7 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: "/v2.1/os-hypervisors/{id}/search", Until: v(2, 52), Policy: osapi.SystemReader, Handle: a.searchHypervisors},
 		{Method: get, Pattern: "/v2.1/os-hypervisors/{id}/uptime", Until: v(2, 87), Policy: osapi.SystemReader, Handle: a.hypervisorUptime},
 
+		{Method: get, Pattern: "/v2.1/os-console-auth-tokens/{token}", Since: v(2, 31), Policy: osapi.Admin, Secret: true, Handle: a.consoleToken},
 		{Method: get, Pattern: "/v2.1/os-aggregates", Policy: osapi.SystemReader, Handle: none("aggregates")},
 		{Method: post, Pattern: "/v2.1/os-aggregates", Policy: osapi.Admin, Handle: unsupported},
 		{Method: get, Pattern: "/v2.1/os-instance_usage_audit_log", Policy: osapi.SystemReader, Handle: a.auditLog("instance_usage_audit_logs")},

@@ -52,14 +52,17 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 
 // observe counts and logs the request. The query is left out of the log: console and transfer tokens travel there.
 func (s *Server) observe(r *Request, route *Route, out *recorder, h *http.Request, took time.Duration) {
-	method, pattern := "other", "none"
+	method, pattern, path := "other", "none", h.URL.Path
 	if route != nil {
 		method, pattern = route.Method, route.Pattern
+		if route.Secret {
+			path = r.dialect.Mount + route.Pattern
+		}
 	}
 	s.metrics.seconds.WithLabelValues(r.dialect.Name, method, pattern, strconv.Itoa(out.status)).Observe(took.Seconds())
 	level := slog.LevelInfo
 	attributes := []slog.Attr{
-		slog.String("method", h.Method), slog.String("path", h.URL.Path), slog.Int("status", out.status),
+		slog.String("method", h.Method), slog.String("path", path), slog.Int("status", out.status),
 		slog.Int64("bytes", out.bytes), slog.Duration("took", took), slog.String("from", host(h)),
 	}
 	if r.failure != nil {

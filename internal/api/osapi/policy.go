@@ -30,6 +30,12 @@ var (
 	Member = Policy{"member", func(c *identity.Caller) bool { return c.Has(identity.RoleMember) && (c.ProjectID != "" || c.System) }}
 	// SystemReader reads what belongs to the cloud: the role reader with system scope, or any admin.
 	SystemReader = Policy{"system-reader", func(c *identity.Caller) bool { return c.ReadsAll() }}
+	// DomainReader reads users, groups and projects: of its domain, or of the whole cloud. The handler asks
+	// identity.Caller.ReadsDomain which.
+	DomainReader = Policy{"domain-reader", func(c *identity.Caller) bool { return c.ReadsDomain(c.DomainID) }}
+	// DomainManager changes users, groups and projects: of its domain, or of the whole cloud. The handler asks
+	// identity.Caller.ManagesDomain which.
+	DomainManager = Policy{"domain-manager", func(c *identity.Caller) bool { return c.ManagesDomain(c.DomainID) }}
 	// Admin operates the cloud.
 	Admin = Policy{"admin", func(c *identity.Caller) bool { return c.IsAdmin() }}
 	// Service is for the cloud's own services, and for admins.

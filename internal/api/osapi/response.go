@@ -80,7 +80,11 @@ func (s *Server) fail(r *Request, out *recorder, err error) {
 	var refused *tokenRefused
 	if errors.As(err, &refused) {
 		envelope = KeystoneEnvelope
-		out.Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", s.base(r.HTTP)+"/identity"))
+		identity := s.IdentityURL
+		if identity == "" {
+			identity = s.base(r.HTTP) + "/identity"
+		}
+		out.Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", identity))
 	}
 	r.failure = err
 	if f.Status >= 500 && f.Status != http.StatusNotImplemented {

@@ -28,6 +28,8 @@ type Route struct {
 
 	// Stream marks uploads and downloads: no limit of size or time, and the handler reads Request.HTTP.Body itself.
 	Stream bool
+	// Secret marks paths that hold one: the log shows the pattern in their place.
+	Secret bool
 }
 
 func (r *Route) span() Span { return Span{r.Since, r.Until} }
@@ -39,6 +41,7 @@ func (r *Route) String() string {
 // Dialect is one OpenStack service.
 type Dialect struct {
 	Name     string // "nova": in the log, the metrics and the table of routes
+	Type     string // "compute": in the catalog and in access rules; empty: no access rule opens it
 	Mount    string // "/compute"
 	Versions Microversions
 	Envelope Envelope

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,8 @@ type Config struct {
 
 	// PublicURL is how clients reach the listener, "https://cloud.example"; empty: as each request says.
 	PublicURL string
+	// IdentityURL is where clients get tokens; empty: the Identity API of this listener.
+	IdentityURL string
 	// CORSOrigins are the web origins whose pages may call the APIs; "*" is any.
 	CORSOrigins []string
 	// RequestsPerSecond and Burst limit each user; zero: 200 and 400. Negative: no limit.
@@ -140,7 +143,7 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 	below, project := d.cutProject(below)
 	h, err := withPath(h, below)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The path is malformed.")
+		return nil, fault.Wrap(err, fault.Invalid, "The path or the query is malformed.")
 	}
 	r.HTTP = h
 	if err := checkText(h.URL); err != nil {
@@ -160,7 +163,7 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 		r.HTTP = h.WithContext(ctx)
 		r.HTTP.Body = http.MaxBytesReader(out, h.Body, s.MaxBody)
 	}
-	if err := s.admit(route, r, project); err != nil {
+	if err := s.admit(route, r, project, below); err != nil {
 		return route, err
 	}
 	result, err := route.Handle(r)
@@ -170,8 +173,8 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 	return route, s.answer(route, out, result)
 }
 
-// admit lets the caller through, or not: token, rate, policy, and that the path's project is the token's.
-func (s *Server) admit(route *Route, r *Request, project string) error {
+// admit lets the caller through, or not: token, its access rules, rate, policy, and that the path's project is the token's.
+func (s *Server) admit(route *Route, r *Request, project, below string) error {
 	if route.Policy.allow == nil {
 		return s.limits.admit("address " + host(r.HTTP))
 	}
@@ -185,6 +188,9 @@ func (s *Server) admit(route *Route, r *Request, project string) error {
 			return &tokenRefused{err}
 		}
 		return err
+	}
+	if t := r.Caller.Token; t != nil && !t.Permits(r.dialect.Type, r.HTTP.Method, below) {
+		return &tokenRefused{fault.New(fault.Unauthorized, "The access rules of the application credential do not allow this request.")}
 	}
 	r.Log = r.Log.With("user", r.Caller.UserID, "project", r.Caller.ProjectID)
 	if err := s.limits.admit("user " + r.Caller.UserID); err != nil {
@@ -247,11 +253,21 @@ func (s *service) cutProject(below string) (rest, project string) {
 	return s.ProjectUnder + "/" + more, first
 }
 
+// storable reports whether the text can stand in any database of ours.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
 // withPath is the request with another (escaped) path.
 func withPath(h *http.Request, escaped string) (*http.Request, error) {
 	plain, err := url.PathUnescape(escaped)
 	if err != nil {
 		return nil, err
+	}
+	query, err := url.QueryUnescape(h.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	if !storable(plain) || !storable(query) {
+		return nil, errors.New("it holds the character U+0000 or is no UTF-8")
 	}
 	copied := h.WithContext(h.Context())
 	u := *h.URL

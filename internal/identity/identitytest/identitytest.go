@@ -51,7 +51,7 @@ func New(t testing.TB, d *db.DB, c clock.Clock, catalog ...identity.BootstrapSer
 // RoleID is the id of the role of that name.
 func (c *Cloud) RoleID(t testing.TB, name string) string {
 	t.Helper()
-	roles, err := c.Roles(t.Context(), name)
+	roles, err := c.Roles(t.Context(), identity.RoleFilter{Name: name})
 	check(t, err)
 	if len(roles) != 1 {
 		t.Fatalf("%d roles are called %s", len(roles), name)

@@ -5,6 +5,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 // Config is what Start wants.
 type Config struct {
+	Name   string // of the run, where the rack's fabric is OVN: its network namespaces are ingot-<Name>-…; empty: the rack's
 	Rack   *lab.RackSpec
 	Dir    string       // keeps BMC addresses, passwords, serial logs and what is on the disks; made when missing
 	Logger *slog.Logger // nil: slog.Default()
@@ -32,7 +34,8 @@ type Rack struct {
 }
 
 // Start brings a rack up: its machines, off, and their BMCs. One rack runs in a folder at a time; it is described there
-// as the lab's are (lab.ReadDescription), with no network namespace: agents call the control plane over this host's.
+// as the lab's are (lab.ReadDescription), with no network namespace: agents call the control plane over this host's, also
+// where the rack's fabric is OVN.
 func Start(config Config) (rack *Rack, err error) {
 	log := config.Logger
 	if log == nil {
@@ -55,10 +58,17 @@ func Start(config Config) (rack *Rack, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if r.description, err = lab.Describe(config.Rack.Name, dir, config.Rack); err != nil {
+	if r.description, err = lab.Describe(cmp.Or(config.Name, config.Rack.Name), dir, config.Rack); err != nil {
 		return nil, err
 	}
 	r.description.Netns, r.description.DialSocket, r.description.ControlHTTP = "", "", ""
+	if config.Rack.Fabric == lab.FabricOVN {
+		fabric, err := lab.RaiseFabric(context.Background(), dir, config.Rack, r.description, log)
+		if err != nil {
+			return nil, fmt.Errorf("the rack's network: %w", err)
+		}
+		r.undo = append(r.undo, fabric.Close)
+	}
 	for i := range config.Rack.Machines {
 		described := &r.description.Machines[i]
 		m, err := newMachine(config.Rack.Machines[i].Info(config.Rack.Name), filepath.Join(dir, described.Name), described.Log, log)
@@ -124,9 +134,10 @@ func (r *Rack) Close() error {
 	return errors.Join(all...)
 }
 
-// Uniform declares a rack of n equal machines: m1, m2, … with two NICs and two disks each, behind Redfish.
-func Uniform(name string, n int) (*lab.RackSpec, error) {
-	text := "rack: " + name + "\nnetwork: {cidr: 127.0.0.1/8}\nmachines:\n"
+// Uniform declares a rack of n equal machines: m1, m2, … with two NICs and two disks each, behind Redfish. With the fabric
+// OVN (lab.FabricOVN) the NICs are taps on its chassis, which nobody reads.
+func Uniform(name, fabric string, n int) (*lab.RackSpec, error) {
+	text := "rack: " + name + "\nfabric: " + fabric + "\nnetwork: {cidr: 127.0.0.1/8}\nmachines:\n"
 	for i := range n {
 		text += fmt.Sprintf("  - {name: m%d, bmc: {kind: redfish}, cpus: 16, memory_mib: 65536, nics: [{}, {}], secure_boot: false, "+
 			"disks: [{bus: nvme, size_gib: 480}, {bus: nvme, size_gib: 480}]}\n", i+1)

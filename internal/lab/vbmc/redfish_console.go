@@ -2,10 +2,13 @@ package vbmc
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 
 	"github.com/coder/websocket"
+
+	"github.com/ingotcloud/ingot/internal/lab/serial"
 )
 
 // serveConsole is OpenBMC's /console0: the serial line as binary messages.
@@ -60,7 +63,7 @@ func (s *Redfish) bridge(w http.ResponseWriter, r *http.Request, open func(ctx c
 			cancel()
 			return
 		}
-		if _, err := stream.Write(message); err != nil {
+		if _, err := stream.Write(message); err != nil && !errors.Is(err, serial.ErrHungUp) { // a line stays open while its machine is off
 			cancel()
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
@@ -19,8 +20,17 @@ const solInstance = 1
 // somebody else has the console. ctx bounds the opening; the console lives until Close, or until the BMC is lost: Read
 // then fails with a fault. A reader must keep up: what waits longer than the BMC retries is lost, and ends the console.
 func (d *driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
+	return d.activate(ctx, "OpenConsole", false)
+}
+
+// TakeConsole is OpenConsole for a line that somebody else may have: they are cut off.
+func (d *driver) TakeConsole(ctx context.Context) (io.ReadWriteCloser, error) {
+	return d.activate(ctx, "TakeConsole", true)
+}
+
+func (d *driver) activate(ctx context.Context, op string, take bool) (io.ReadWriteCloser, error) {
 	var opened *console
-	err := d.around(ctx, "OpenConsole", func(ctx context.Context) error {
+	err := d.around(ctx, op, func(ctx context.Context) error {
 		if err := d.takeTurn(ctx); err != nil {
 			return err
 		}
@@ -29,6 +39,13 @@ func (d *driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
 		c, _, err := d.logIn(ctx, suites)
 		if err != nil {
 			return err
+		}
+		if take {
+			// A line that nobody has is refused here with a code of its own (table 24-3): the activation will tell.
+			if _, err := c.DeactivatePayload(ctx, &transport.DeactivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance}); unanswered(err) {
+				farewell(c)
+				return asFault(err)
+			}
 		}
 		_, err = c.ActivatePayload(ctx, &transport.ActivatePayloadRequest{
 			PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance,
@@ -64,7 +81,8 @@ func activationFault(err error) error {
 type console struct {
 	io.Reader
 	io.Writer
-	hangUp func() // asks the stream to end
+	hangUp func()      // asks the stream to end
+	left   atomic.Bool // it was us who ended it
 	cut    context.CancelFunc
 	ended  chan struct{} // closed when the session is gone
 	once   sync.Once
@@ -88,8 +106,11 @@ func newConsole(c *client.Client) *console {
 		output.CloseWithError(err) // nil: io.EOF
 		leave, cancel := context.WithTimeout(context.Background(), farewellPatience)
 		defer cancel()
-		// Ending the session frees the console too; saying it is quicker with BMCs that clean up late.
-		c.DeactivatePayload(leave, &transport.DeactivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance})
+		// Ending the session frees the console too; saying it is quicker with BMCs that clean up late. A console that was cut
+		// off may be somebody else's by now, who would be cut off in turn.
+		if s.left.Load() {
+			c.DeactivatePayload(leave, &transport.DeactivatePayloadRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: solInstance})
+		}
 		farewell(c)
 	}()
 	return s
@@ -98,6 +119,7 @@ func newConsole(c *client.Client) *console {
 // Close frees the console for others and returns when that is done, or after a few seconds when the BMC is silent.
 func (s *console) Close() error {
 	s.once.Do(func() {
+		s.left.Store(true)
 		s.hangUp()
 		select {
 		case <-s.ended:

@@ -52,6 +52,7 @@ var (
 	_ machine.SensorReader  = (*driver)(nil)
 	_ machine.EventLogger   = (*driver)(nil)
 	_ machine.SerialConsole = (*driver)(nil)
+	_ machine.ConsoleTaker  = (*driver)(nil)
 )
 
 // New makes a driver for the BMC at bmc.Address (host or host:port) without talking to it yet. All calls run through

@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,17 +19,28 @@ import (
 // SerialConsole/WebSocket/ConsoleURI).
 const openBMCConsole = "/console0"
 
+// openBMCScreen is OpenBMC's picture of the machine; Redfish has no name for such a thing.
+const openBMCScreen = "/kvm/0"
+
 // maxMessage bounds one message of the console, in bytes.
 const maxMessage = 1 << 20
 
 // OpenConsole joins the serial line. The context bounds the opening only; Close ends the connection.
 func (d *Driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
-	var line io.ReadWriteCloser
-	err := d.withSystem(ctx, "OpenConsole", func(ctx context.Context, c *gofish.APIClient, s *schemas.ComputerSystem) error {
-		path := s.SerialConsole.WebSocket.ConsoleURI
-		if path == "" {
-			path = openBMCConsole
-		}
+	return d.openStream(ctx, "OpenConsole", "console", func(s *schemas.ComputerSystem) string {
+		return cmp.Or(s.SerialConsole.WebSocket.ConsoleURI, openBMCConsole)
+	})
+}
+
+// OpenScreen opens the machine's picture. The context bounds the opening only; Close ends the connection.
+func (d *Driver) OpenScreen(ctx context.Context) (io.ReadWriteCloser, error) {
+	return d.openStream(ctx, "OpenScreen", "graphical console", func(*schemas.ComputerSystem) string { return openBMCScreen })
+}
+
+// openStream opens a websocket of the BMC's.
+func (d *Driver) openStream(ctx context.Context, op, what string, pathOf func(*schemas.ComputerSystem) string) (io.ReadWriteCloser, error) {
+	var stream io.ReadWriteCloser
+	err := d.withSystem(ctx, op, func(ctx context.Context, c *gofish.APIClient, s *schemas.ComputerSystem) error {
 		header := http.Header{}
 		if session, err := c.GetSession(); err == nil {
 			header.Set("X-Auth-Token", session.Token)
@@ -38,30 +50,30 @@ func (d *Driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
 		}
 		// The bare transport: bounded would hide that the connection can be written to. It speaks HTTP/1.1 only, as
 		// net/http does wherever the TLS configuration is ours, and a websocket needs just that.
-		socket, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(d.base, "http")+path, &websocket.DialOptions{
+		socket, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(d.base, "http")+pathOf(s), &websocket.DialOptions{
 			HTTPClient: &http.Client{Transport: d.http.Transport.(bounded).next, CheckRedirect: d.http.CheckRedirect}, HTTPHeader: header,
 		})
 		if err != nil {
-			return refused(resp, err)
+			return refused(what, resp, err)
 		}
 		socket.SetReadLimit(maxMessage)
-		line = websocket.NetConn(context.Background(), socket, websocket.MessageBinary)
+		stream = websocket.NetConn(context.Background(), socket, websocket.MessageBinary)
 		return nil
 	})
-	return line, err
+	return stream, err
 }
 
 // refused gives a handshake that failed the same error type as gofish's, so that a dropped session is noticed.
-func refused(resp *http.Response, err error) error {
+func refused(what string, resp *http.Response, err error) error {
 	if resp == nil {
 		return err
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode == http.StatusOK {
-		return fault.Wrap(err, fault.Unsupported, "The BMC has no console over a websocket.")
+		return fault.Wrap(err, fault.Unsupported, "The BMC has no %s over a websocket.", what)
 	}
 	body := []byte{}
 	if resp.Body != nil {
 		body, _ = io.ReadAll(io.LimitReader(resp.Body, 1<<16)) // what cannot be read is not told
 	}
-	return fmt.Errorf("console: %w", schemas.ConstructError(resp.StatusCode, body))
+	return fmt.Errorf("%s: %w", what, schemas.ConstructError(resp.StatusCode, body))
 }

@@ -2,7 +2,7 @@
 // service says it can (AllowableValues, links, properties that are there) and not the vendor's name.
 //
 // Besides machine.Driver it is a VirtualMedia, HTTPBooter, SecureBooter, Indicator, FirmwareLister, SensorReader,
-// EventLogger and SerialConsole (OpenBMC's websocket). Whether the BMC at hand has the means shows in the call:
+// EventLogger, SerialConsole and ScreenConsole (OpenBMC's websockets). Whether the BMC at hand has the means shows in the call:
 // fault.Unsupported when not.
 package redfish
 
@@ -51,6 +51,7 @@ var (
 	_ machine.SensorReader   = (*Driver)(nil)
 	_ machine.EventLogger    = (*Driver)(nil)
 	_ machine.SerialConsole  = (*Driver)(nil)
+	_ machine.ScreenConsole  = (*Driver)(nil)
 )
 
 // New makes a driver without talking to the BMC. wrap runs around every call's body; around.Plain adds nothing. An
