@@ -198,7 +198,10 @@ func (s *Service) networks(ctx context.Context, q db.Querier, project string, wh
 		byID[n.ID] = n
 	}
 	// Outside a transaction a network may come in between the queries: it is left for the next time.
-	of := ` IN (SELECT id FROM network` + where.String() + `)`
+	of, args := ` IN (SELECT id FROM network`+where.String()+`)`, where.Args
+	if len(found) == 1 {
+		of, args = ` = $1`, []any{found[0].ID}
+	}
 	type part struct {
 		network, subnet, scope string
 		version                int
@@ -207,7 +210,7 @@ func (s *Service) networks(ctx context.Context, q db.Querier, project string, wh
 		return p, row.Scan(&p.network, &p.subnet, &p.scope, &p.version)
 	}, `SELECT s.network, s.id, COALESCE(a.id, ''), COALESCE(a.version, 0) FROM network_subnet s
 		LEFT JOIN network_subnetpool p ON p.id = s.subnetpool LEFT JOIN network_address_scope a ON a.id = p.address_scope
-		WHERE s.network`+of+` ORDER BY s.created_at, s.id`, where.Args...)
+		WHERE s.network`+of+` ORDER BY s.created_at, s.id`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +228,7 @@ func (s *Service) networks(ctx context.Context, q db.Querier, project string, wh
 		}
 	}
 	var shares db.Where
-	shares.Args = where.Args
+	shares.Args = args
 	shares.And(`kind = 'network' AND action = 'access_as_shared' AND object` + of)
 	shares.And(`target IN ('*', ?)`, project)
 	ids, err := db.List(ctx, q, scanID, `SELECT object FROM network_rbac`+shares.String(), shares.Args...)

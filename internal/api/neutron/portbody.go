@@ -106,10 +106,10 @@ func (a *api) newPort(r *osapi.Request, tx *db.Tx, b *portBody) (spec network.Ne
 	}
 	var f fields
 	spec = network.NewPort{
-		Project: spec.Project, Network: n.ID, Name: b.Name.Value, Description: b.Description.Value, MAC: b.MAC.Value, FixedIPs: b.addresses(&f),
+		Project: spec.Project, On: n, Name: b.Name.Value, Description: b.Description.Value, MAC: b.MAC.Value, FixedIPs: b.addresses(&f),
 		DeviceID: b.DeviceID.Value, DeviceOwner: b.DeviceOwner.Value, DNSName: b.DNSName.Value, VNIC: b.VNIC.Value,
 		AdminDown: b.AdminUp.Set && !b.AdminUp.Null && !bool(b.AdminUp.Value), PortSecurity: truthOf(&f, "port_security_enabled", b.PortSecurity),
-		AllowedPairs: b.pairs(&f), QoS: b.QoSPolicy.Value, Profile: b.Profile.Value, Tags: b.Tags.Value, Anywhere: r.Caller.IsAdmin(),
+		AllowedPairs: b.pairs(&f), QoS: b.QoSPolicy.Value, Profile: b.Profile.Value, Tags: b.Tags.Value,
 	}
 	b.noneTwice(&f)
 	if b.SecurityGroups.Set {
