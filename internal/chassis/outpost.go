@@ -56,14 +56,13 @@ func (r *runner) raise(ctx context.Context, network string, at place) error {
 	if err := netns.Do(ns, func() error { return errors.Join(deafen(v6), loadRules(firewall(at.addresses))) }); err != nil {
 		return fmt.Errorf("close namespace %s: %w", ns, err)
 	}
-	index, err := r.raiseCable(ns, link, at)
-	if err != nil {
+	if err := r.raiseCable(ctx, ns, link, at); err != nil {
 		return fmt.Errorf("cable %s to %s: %w", link, ns, err)
 	}
 	if err := netns.Do(ns, func() error { return configure(at) }); err != nil {
 		return fmt.Errorf("%s in %s: %w", inside, ns, err)
 	}
-	if err := r.plug(ctx, link, index, topology.MetadataPort(network)); err != nil {
+	if err := r.plug(ctx, link, topology.MetadataPort(network)); err != nil {
 		return fmt.Errorf("plug %s: %w", link, err)
 	}
 	if o := r.outposts[network]; o != nil && o.place.equal(at) {
@@ -141,59 +140,70 @@ func (r *runner) leftovers(ctx context.Context) ([]string, error) {
 	return networks, nil
 }
 
-// raiseCable ensures a veth pair between the switch's namespace and the outpost's, and gives the index of the switch's end.
-func (r *runner) raiseCable(ns, name string, at place) (index int, err error) {
+// raiseCable ensures a veth pair between the switch's namespace and the outpost's. vswitchd holds on to an interface that
+// was deleted, also when it sees the index of its namesake; so what was plugged in is taken out before it is made anew, and
+// a crash in between leaves nothing that looks whole.
+func (r *runner) raiseCable(ctx context.Context, ns, name string, at place) error {
 	mac, err := net.ParseMAC(at.mac)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	whole := false
-	err = netns.Do(ns, func() error {
-		link, err := netlink.LinkByName(inside)
-		whole = err == nil && bytes.Equal(link.Attrs().HardwareAddr, mac)
-		return absentIsFine(err)
-	})
+	near, err := hardwareOf(r.Namespace, name)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	err = netns.Do(r.Namespace, func() error {
-		if !whole {
+	far, err := hardwareOf(ns, inside)
+	if err != nil {
+		return err
+	}
+	if near == nil || !bytes.Equal(far, mac) {
+		if err := r.unplug(ctx, name); err != nil {
+			return err
+		}
+		return netns.Do(r.Namespace, func() error {
 			if err := deleteLink(name); err != nil {
 				return err
 			}
-		}
+			return addCable(ns, name, mac)
+		})
+	}
+	return nil
+}
+
+// hardwareOf is the hardware address of a namespace's interface; nil when there is none.
+func hardwareOf(ns, name string) (mac net.HardwareAddr, err error) {
+	err = netns.Do(ns, func() error {
 		link, err := netlink.LinkByName(name)
-		var absent netlink.LinkNotFoundError
-		if errors.As(err, &absent) {
-			link, err = addCable(ns, name, mac)
+		if err == nil {
+			mac = link.Attrs().HardwareAddr
 		}
-		if err != nil {
-			return err
-		}
-		index = link.Attrs().Index
-		return netlink.LinkSetUp(link)
+		return absentIsFine(err)
 	})
-	return index, err
+	return mac, err
 }
 
 // addCable makes the pair in the caller's namespace, with the far end in the other.
-func addCable(ns, name string, mac net.HardwareAddr) (netlink.Link, error) {
+func addCable(ns, name string, mac net.HardwareAddr) error {
 	far, err := handles.GetFromName(ns)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer far.Close() //nolint:errcheck // a handle
 	err = netlink.LinkAdd(&netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: inside, PeerNamespace: netlink.NsFd(far), PeerHardwareAddr: mac,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// The kernel of this namespace is the switch's host, and has nothing to say on a tenant's wire.
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return err
 	}
-	return netlink.LinkByName(name)
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
 }
 
 // configure gives the interface its addresses, and a way to every address of the network, in the caller's namespace.

@@ -36,7 +36,6 @@ type (
 	interfaceRow struct {
 		UUID        string            `ovsdb:"_uuid"`
 		Name        string            `ovsdb:"name"`
-		Index       *int              `ovsdb:"ifindex"` // of the interface that vswitchd holds; nil: it has lost it
 		ExternalIDs map[string]string `ovsdb:"external_ids"`
 	}
 )
@@ -46,7 +45,7 @@ var vswitchColumns = []client.TableMonitor{
 	{Table: "Open_vSwitch", Fields: []string{"external_ids", "next_cfg", "cur_cfg"}},
 	{Table: "Bridge", Fields: []string{"name", "ports"}},
 	{Table: "Port", Fields: []string{"name", "interfaces"}},
-	{Table: "Interface", Fields: []string{"name", "ifindex", "external_ids"}},
+	{Table: "Interface", Fields: []string{"name", "external_ids"}},
 }
 
 var vswitchModel = map[string]model.Model{"Open_vSwitch": &vswitchRow{}, "Bridge": &bridgeRow{}, "Port": &portRow{}, "Interface": &interfaceRow{}}
@@ -110,26 +109,20 @@ func (r *runner) identity(ctx context.Context) (me local, err error) {
 }
 
 // plug ensures that an interface is on the integration bridge as a logical port.
-func (r *runner) plug(ctx context.Context, name string, index int, ifaceID string) error {
+func (r *runner) plug(ctx context.Context, name, ifaceID string) error {
 	ids := map[string]string{ifaceIDKey: ifaceID, ownerKey: r.Name}
 	return r.withVswitch(ctx, func(ctx context.Context, c client.Client) error {
 		iface, err := find(ctx, c, func(i *interfaceRow) bool { return i.Name == name })
 		if err != nil {
 			return err
 		}
-		// vswitchd holds on to an interface that was deleted; its namesake must come in a transaction after the one that
-		// forgets it.
-		if iface != nil && (iface.Index == nil || *iface.Index != index || iface.ExternalIDs[ifaceIDKey] != ifaceID) {
-			if err := r.drop(ctx, c, name); err != nil {
-				return err
-			}
-			if err := settled(ctx, c); err != nil {
-				return err
-			}
-			iface = nil
+		if iface != nil && iface.ExternalIDs[ifaceIDKey] == ifaceID {
+			return nil
 		}
 		if iface != nil {
-			return nil
+			if err := drop(ctx, c, name); err != nil {
+				return err
+			}
 		}
 		bridge, err := find(ctx, c, func(b *bridgeRow) bool { return b.Name == r.local.bridge })
 		if err != nil {
@@ -155,12 +148,12 @@ func (r *runner) plug(ctx context.Context, name string, index int, ifaceID strin
 	})
 }
 
-// unplug takes an interface out; one that is not plugged in is out already.
+// unplug takes an interface out, and returns when vswitchd has let go of it; one that is not plugged in is out already.
 func (r *runner) unplug(ctx context.Context, name string) error {
-	return r.withVswitch(ctx, func(ctx context.Context, c client.Client) error { return r.drop(ctx, c, name) })
+	return r.withVswitch(ctx, func(ctx context.Context, c client.Client) error { return drop(ctx, c, name) })
 }
 
-func (r *runner) drop(ctx context.Context, c client.Client, name string) error {
+func drop(ctx context.Context, c client.Client, name string) error {
 	port, err := find(ctx, c, func(p *portRow) bool { return p.Name == name })
 	if err != nil || port == nil {
 		return err
@@ -173,7 +166,10 @@ func (r *runner) drop(ctx context.Context, c client.Client, name string) error {
 	if err != nil {
 		return err
 	}
-	return transact(ctx, c, ops) // the rows of port and interface go with their last reference
+	if err := transact(ctx, c, ops); err != nil { // the rows of port and interface go with their last reference
+		return err
+	}
+	return settled(ctx, c)
 }
 
 // settled waits until vswitchd has done all that the database says.

@@ -13,7 +13,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
-// NewPort says what port is wanted. Only Network and Project are required.
+// NewPort says what port is wanted. Only Network, or On, and Project are required.
 type NewPort struct {
 	Network, Project      string
 	Name, Description     string
@@ -31,6 +31,7 @@ type NewPort struct {
 	Place                 *Place // nil: it is bound later
 	Profile               map[string]any
 	Tags                  []string
+	On                    *Network // as the caller has read it in this transaction, one that the project need not see; nil: it is read here
 }
 
 // CreatePort makes a port with its addresses. It fails with NotFound for a network that the project does not see, Quota
@@ -44,12 +45,14 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 		AskedVNIC: spec.VNIC, DNSName: spec.DNSName, AllowedPairs: spec.AllowedPairs, DHCPOptions: spec.DHCPOptions, QoS: spec.QoS, Profile: spec.Profile,
 	}
 	p.Updated = p.Created
-	viewer := Viewer{Project: spec.Project, All: p.OfCloud()}
-	n, err := s.Network(ctx, tx, viewer, spec.Network)
-	if err != nil {
-		return nil, err
+	n := spec.On
+	if n == nil {
+		var err error
+		if n, err = s.Network(ctx, tx, Viewer{Project: spec.Project, All: p.OfCloud()}, spec.Network); err != nil {
+			return nil, err
+		}
 	}
-	p.NetworkQoS = n.QoS
+	p.Network, p.NetworkQoS = n.ID, n.QoS
 	if err := mayPlug(n, p); err != nil {
 		return nil, err
 	}
@@ -57,6 +60,7 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 		p.AskedVNIC = VNICNormal
 	}
 	if p.MAC == "" {
+		var err error
 		if p.MAC, err = s.freshMAC(ctx, tx, n.ID); err != nil {
 			return nil, err
 		}
@@ -67,6 +71,9 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	if err := s.around.Holds(p); err != nil {
+		return nil, err
+	}
 	if err := s.checkPolicy(ctx, tx, p.Project, p.QoS); err != nil {
 		return nil, err
 	}
@@ -75,7 +82,7 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 			return nil, err
 		}
 	}
-	err = insert(ctx, tx, PortTable, portColumns, p.row())
+	err := insert(ctx, tx, PortTable, portColumns, p.row())
 	if db.IsDuplicate(err) {
 		return nil, macInUse(p)
 	}

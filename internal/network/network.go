@@ -3,6 +3,7 @@ package network
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -212,6 +213,13 @@ func (p *Port) Hostname(address netip.Addr) string {
 	return "host-" + strings.NewReplacer(".", "-", ":", "-").Replace(address.String())
 }
 
+// Has reports whether the port's addresses are those wanted, in that order, so that nothing is to be done.
+func (p *Port) Has(wanted []FixedIP) bool {
+	return slices.EqualFunc(wanted, p.FixedIPs, func(want, has FixedIP) bool {
+		return (want.Subnet == "" || want.Subnet == has.Subnet) && (!want.Addr.IsValid() || want.Addr == has.Addr)
+	})
+}
+
 // OfServer reports whether a server uses the port. Tenants cannot claim that themselves.
 func (p *Port) OfServer() bool { return strings.HasPrefix(p.DeviceOwner, serverOwner) }
 
@@ -223,6 +231,7 @@ const (
 	cloudOwner      = "network:"
 	dhcpOwner       = cloudOwner + "dhcp"
 	floatingIPOwner = cloudOwner + "floatingip"
+	routerOwner     = cloudOwner + "router_" // the beginning of all that routers have
 )
 
 // Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.

@@ -31,7 +31,9 @@ func (p *Port) row() []any {
 // PortFilter narrows a list of ports; an empty field does not.
 type PortFilter struct {
 	IDs, Networks, Projects, Devices, Owners, MACs, Names []string
-	Edge                                                  Edge // that the port is plugged into
+	Edge                                                  Edge         // that the port is plugged into
+	Addresses                                             []netip.Addr // that the port has one of
+	Page                                                  Page
 }
 
 // Ports that the viewer sees, oldest first: its own, and all on its own networks.
@@ -49,6 +51,17 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 	in(&where, `name`, f.Names)
 	if f.Edge.Kind != NoEdge {
 		where.And(`plugged AND edge = ?`, db.JSON(f.Edge))
+	}
+	if len(f.Addresses) > 0 {
+		args := make([]any, len(f.Addresses))
+		for i := range f.Addresses {
+			args[i] = text{&f.Addresses[i]}
+		}
+		where.And(`id IN (SELECT port FROM network_address WHERE address IN (`+marks(len(args))+`))`, args...)
+	}
+	where, err := f.Page.narrow(ctx, q, PortTable, where)
+	if err != nil {
+		return nil, err
 	}
 	return s.ports(ctx, q, where)
 }
@@ -169,6 +182,11 @@ func (s *Service) savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err != nil {
 		return err
 	}
+	return s.changed(ctx, tx, p)
+}
+
+// changed tells who needs to know that something of the port is not as it was.
+func (s *Service) changed(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err := s.tell(func(w PortWatcher) error { return w.PortChanged(ctx, tx, p) }); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/keystone"
 	"github.com/ingotcloud/ingot/internal/api/neutron"
 	"github.com/ingotcloud/ingot/internal/api/nova"
+	"github.com/ingotcloud/ingot/internal/api/octavia"
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/api/placement"
 	"github.com/ingotcloud/ingot/internal/clock"
@@ -78,6 +79,7 @@ var catalog = []identity.BootstrapService{
 	{Type: "placement", Name: "placement", URL: "/placement"},
 	{Type: "block-storage", Name: "cinder", URL: "/volume/v3"},
 	{Type: "volumev3", Name: "cinderv3", URL: "/volume/v3"}, // Horizon knows it by this name only
+	{Type: "load-balancer", Name: "octavia", URL: "/load-balancer"},
 }
 
 // build makes the parts. On an error everything made so far is closed again.
@@ -136,6 +138,7 @@ func (p *parts) dialects() []osapi.Dialect {
 		ironic.Dialect(p.machines, p.engine, p.db),
 		placement.Dialect(p.machines, p.db),
 		cinder.Dialect(),
+		octavia.Dialect(),
 	}
 	if p.identity != nil {
 		dialects = append([]osapi.Dialect{keystone.Dialect(p.identity)}, dialects...)

@@ -17,6 +17,11 @@ type absent struct {
 
 var notThereYet = []absent{
 	{"agents", "agents", "AgentNotFound", "Agent", osapi.Policy{}},
+	{"vpn/vpnservices", "vpnservices", "VPNServiceNotFound", "VPNService", osapi.Member},
+	{"vpn/ikepolicies", "ikepolicies", "IKEPolicyNotFound", "IKEPolicy", osapi.Member},
+	{"vpn/ipsecpolicies", "ipsecpolicies", "IPsecPolicyNotFound", "IPsecPolicy", osapi.Member},
+	{"vpn/endpoint-groups", "endpoint_groups", "VPNEndpointGroupNotFound", "VPNEndpointGroup", osapi.Member},
+	{"vpn/ipsec-site-connections", "ipsec_site_connections", "IPsecSiteConnectionNotFound", "IPsecSiteConnection", osapi.Member},
 }
 
 func absentRoutes() []osapi.Route {

@@ -46,12 +46,14 @@ func Ensure(ctx context.Context, cacheDir, release string, packages ...string) (
 	}
 	key := release + "-" + buildcache.Key(append([]string{recipe, release}, packages...)...)
 	dir, err := buildcache.Dir(ctx, cache, "debroot", key, func(dir string) error {
-		return build(ctx, filepath.Join(dir, "root"), release, packages)
+		return Unpack(ctx, filepath.Join(dir, "root"), release, packages...)
 	})
 	return Root{filepath.Join(dir, "root")}, err
 }
 
-func build(ctx context.Context, dir, release string, packages []string) error {
+// Unpack makes the folder dir of the release's packages and all that they depend on, for those who have more to do with
+// it than to start programs. Without an archive the error is fault.Unavailable.
+func Unpack(ctx context.Context, dir, release string, packages ...string) error {
 	mirror, err := findMirror(ctx)
 	if err != nil {
 		return err

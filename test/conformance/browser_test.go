@@ -1,0 +1,286 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+const chromium = "/usr/bin/chromium"
+
+// patience with a page; a browser, a Python server and a cloud share the machine with other tests.
+const patience = 30 * time.Second
+
+// quiet is how long no request may be under way until a page counts as loaded.
+const quiet = 400 * time.Millisecond
+
+// browser is one window of a headless Chromium on the dashboard.
+type browser struct {
+	ctx  context.Context
+	base string // of the dashboard
+	keep string // folder of the screenshots
+
+	mu       sync.Mutex
+	underway map[network.RequestID]string // URLs
+	since    time.Time                    // of the last change of underway
+	bad      []string                     // answers of 400 and above, and exceptions of scripts
+}
+
+// openBrowser starts one that reaches this machine only. It ends with the test.
+func openBrowser(t *testing.T, base, keep string) *browser {
+	t.Helper()
+	ctx, stop := chromedp.NewExecAllocator(t.Context(), append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1600, 1200),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.UserDataDir(t.TempDir()),
+	)...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &browser{ctx: ctx, base: base, keep: keep, underway: map[network.RequestID]string{}}
+	if err := chromedp.Listen(ctx, b.hear); err != nil { // starts it
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// hear keeps the books on what the page does.
+func (b *browser) hear(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		if strings.HasPrefix(e.Request.URL, "http") {
+			b.underway[e.RequestID], b.since = e.Request.URL, time.Now()
+		}
+	case *network.EventResponseReceived:
+		if e.Response.Status >= 400 && !strings.HasSuffix(e.Response.URL, "/favicon.ico") { // an error's page names no icon
+			b.bad = append(b.bad, fmt.Sprintf("Horizon answers %d to %s", e.Response.Status, strings.TrimPrefix(e.Response.URL, b.base)))
+		}
+	case *network.EventLoadingFinished:
+		b.done(e.RequestID)
+	case *network.EventLoadingFailed:
+		b.done(e.RequestID)
+	case *runtime.EventExceptionThrown:
+		b.bad = append(b.bad, "a script of the page fails: "+exception(e.ExceptionDetails))
+	case *page.EventJavascriptDialogOpening:
+		b.bad = append(b.bad, "a dialog opens: "+e.Message)
+	}
+}
+
+func (b *browser) done(id network.RequestID) {
+	if _, ok := b.underway[id]; ok {
+		delete(b.underway, id)
+		b.since = time.Now()
+	}
+}
+
+// exception is the first line of what a script died of.
+func exception(details *runtime.ExceptionDetails) string {
+	text := details.Text
+	if details.Exception != nil {
+		text += " " + details.Exception.Description
+	}
+	first, _, _ := strings.Cut(text, "\n")
+	return first
+}
+
+// do runs actions and waits until the page is at rest after them.
+func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		return err
+	}
+	return b.settle(ctx)
+}
+
+// ask evaluates a script in the page.
+func ask[T any](b *browser, script string) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](script))
+}
+
+// settle waits until the document is complete and no request was under way for a while.
+func (b *browser) settle(ctx context.Context) error {
+	for start := time.Now(); ; {
+		b.mu.Lock()
+		waits := len(b.underway) > 0 || time.Since(b.since) < quiet || time.Since(start) < quiet
+		told := fmt.Sprint(b.underway)
+		b.mu.Unlock()
+		if !waits {
+			// It fails while a page gives way to the next.
+			if ready, err := ask[bool](b, `document.readyState === "complete"`); err == nil && ready {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the page does not come to rest: %s: %w", told, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// open goes to a path of the dashboard.
+func (b *browser) open(path string) error {
+	b.mu.Lock()
+	clear(b.underway) // of the page that is left
+	b.mu.Unlock()
+	return b.do(chromedp.Navigate(b.base + path))
+}
+
+// forget drops what was complained of so far.
+func (b *browser) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bad = nil
+}
+
+// toasts are the error messages that a page shows: those of Django's pages and those of Angular's.
+const toasts = `Array.from(document.querySelectorAll(".alert-danger, .alert-error"))
+	.filter(e => e.offsetParent !== null).map(e => e.innerText.replace(/\s+/g, " ").trim()).filter(s => s)`
+
+// complaints are what the browser found wrong since forget.
+func (b *browser) complaints() ([]string, error) {
+	shown, err := ask[[]string](b, toasts)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	said := slices.Clone(b.bad)
+	for _, text := range shown {
+		said = append(said, "the page says: "+text)
+	}
+	return said, nil
+}
+
+// shoot keeps a screenshot and the page's text beside it.
+func (b *browser) shoot(name string) error {
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		return err
+	}
+	html, err := ask[string](b, `document.documentElement.outerHTML`)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(b.keep, strings.Trim(strings.NewReplacer("/", "_", " ", "_", "?", "_").Replace(name), "_"))
+	if err := os.WriteFile(file+".png", png, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(file+".html", []byte(html), 0o644)
+}
+
+// js is a value as it stands in a script.
+func js(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // strings and lists of them can be encoded
+	}
+	return string(text)
+}
+
+// path is where the browser is.
+func (b *browser) path() (string, error) {
+	at, err := ask[string](b, `location.href`)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(at)
+	if err != nil {
+		return "", err
+	}
+	return u.Path, nil
+}
+
+// until waits for a script of the page to give something true.
+func (b *browser) until(what, script string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for {
+		// An evaluation fails while a page gives way to the next.
+		if met, err := ask[bool](b, `!!(`+script+`)`); err == nil && met {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited for %s: %w", what, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// visible is a script for the first element of a selector that can be seen, is not switched off and has the text in it.
+func visible(selector, text string) string {
+	return fmt.Sprintf(`Array.from(document.querySelectorAll(%s)).find(e => e.offsetParent !== null && !e.disabled && e.innerText.includes(%s))`, js(selector), js(text))
+}
+
+// click clicks on what can be seen of a selector, with the text in it.
+func (b *browser) click(selector, text string) error {
+	if err := b.until("a "+selector+" "+text, visible(selector, text)); err != nil {
+		return err
+	}
+	if _, err := ask[bool](b, `(`+visible(selector, text)+`.click(), true)`); err != nil {
+		return err
+	}
+	return b.do()
+}
+
+// fill writes a value into a field, or chooses the option of a list whose text begins with it.
+func (b *browser) fill(selector, value string) error {
+	if err := b.until("a field "+selector, visible(selector, "")); err != nil {
+		return err
+	}
+	_, err := ask[bool](b, fmt.Sprintf(`(() => {
+		const field = %s, value = %s;
+		if (field.tagName === "SELECT") {
+			const option = Array.from(field.options).find(o => o.text.trim().startsWith(value));
+			if (!option) throw new Error("no option " + value + " among " + Array.from(field.options).map(o => o.text.trim()));
+			field.value = option.value;
+		} else {
+			field.value = value;
+		}
+		for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
+		return true;
+	})()`, visible(selector, ""), js(value)))
+	if err != nil {
+		return fmt.Errorf("fill %s: %w", selector, err)
+	}
+	return b.do()
+}
+
+// shows waits until the page has a text in what can be seen of a selector.
+func (b *browser) shows(selector, text string) error {
+	if err := b.until(selector+" with "+text, visible(selector, text)); err != nil {
+		return err
+	}
+	return b.do()
+}
+
+// steps are done one after the other, up to the first that fails.
+func steps(all ...func() error) error {
+	for n, step := range all {
+		if err := step(); err != nil {
+			return fmt.Errorf("step %d: %w", n+1, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/ramdisk"
+	"github.com/ingotcloud/ingot/test/conformance/horizon"
+)
+
+var (
+	horizonRun  = flag.String("horizon.run", "", `regular expression of Horizon's pages and stories ("demo /project/", "story launch"); "all": every one; empty: horizonFast`)
+	horizonKeep = flag.String("horizon.keep", "", "folder that keeps screenshots and logs")
+	// horizonUp is for those who work on this test: a running cloud is quicker than a new one.
+	horizonUp = flag.String("horizon.home", "", "home folder of a running cloud to use instead of a new one")
+)
+
+// horizonFast is what CI runs: a page of each kind (Django's, Angular's, a plugin's).
+const horizonFast = `^(login|demo (/project/instances/|/project/networks/|/project/key_pairs)|admin (/admin/flavors/|/admin/ironic/|/identity/))$`
+
+// TestHorizon opens every page that the dashboard's menu has for a member and for the admin, and clicks through what
+// tenants do most. horizon.panels has the menu, horizon.failing what fails, each with the reason.
+func TestHorizon(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Horizon takes a minute, and the first time three")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("Horizon's packages are unpacked and run in a root folder of their own, which takes root")
+	}
+	for _, path := range []string{"/usr/bin/mmdebstrap", chromium, ramdisk.Stub} {
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("%s is not there (scripts/setup.sh conformance)", path)
+		}
+	}
+	failing, err := readFailing("horizon.failing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := horizon.Root(t.Context(), "")
+	if fault.Is(err, fault.Unavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := startDashboard(t, root)
+	d.visit("demo")
+	d.visit("admin")
+	report(d.results)
+	for _, wrong := range compare(d.results, failing) {
+		t.Error(wrong)
+	}
+}
+
+// dashboard is Horizon on a cloud, and what became of its pages.
+type dashboard struct {
+	t       *testing.T
+	cloud   *cloud
+	url     string
+	keep    string
+	wanted  *regexp.Regexp
+	results map[string]result
+}
+
+func startDashboard(t *testing.T, root string) *dashboard {
+	t.Helper()
+	keep := cmp.Or(*horizonKeep, t.TempDir())
+	if err := os.MkdirAll(keep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var c *cloud
+	if *horizonUp == "" {
+		c = startCloud(t)
+	} else {
+		c = &cloud{t: t, home: *horizonUp}
+		c.login()
+	}
+	server, err := horizon.Serve(t.Context(), root, c.url, filepath.Join(keep, "horizon.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Errorf("Horizon: %v", err)
+		}
+	})
+	c.outside()
+	pattern := cmp.Or(*horizonRun, horizonFast)
+	if pattern == "all" {
+		pattern = ""
+	}
+	return &dashboard{t: t, cloud: c, url: server.URL, keep: keep, wanted: regexp.MustCompile(pattern), results: map[string]result{}}
+}
+
+// outside is the network that floating IPs are of.
+const outside = "outside"
+
+// outside makes it, where the cloud does not have it.
+func (c *cloud) outside() {
+	c.t.Helper()
+	client := c.service("network")
+	if there := c.call(client, http.MethodGet, "v2.0/networks?name="+outside, nil)["networks"].([]any); len(there) > 0 {
+		return
+	}
+	id := c.call(client, http.MethodPost, "v2.0/networks", object{"network": object{"name": outside, "router:external": true}})["network"].(object)["id"]
+	c.call(client, http.MethodPost, "v2.0/subnets", object{"subnet": object{"network_id": id, "ip_version": 4, "cidr": "203.0.113.0/24", "enable_dhcp": false}})
+}
+
+// visit logs a user in and opens the pages of the menu.
+func (d *dashboard) visit(user string) {
+	b := openBrowser(d.t, d.url, d.keep)
+	d.check(b, user+" login", func() error { return d.login(b, user) })
+	menu, err := ask[[]string](b, `Array.from(document.querySelectorAll("a.openstack-panel")).map(a => a.getAttribute("href"))`)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Log(user, menu)
+	for _, path := range menu {
+		name := user + " " + path
+		if d.wanted.MatchString(name) {
+			d.check(b, name, func() error { return b.panel(path) })
+		}
+	}
+	for _, s := range stories {
+		if name := "story " + s.name; user == "demo" && d.wanted.MatchString(name) {
+			d.check(b, name, func() error {
+				if err := b.open(s.page); err != nil {
+					return err
+				}
+				return s.does(b)
+			})
+		}
+	}
+}
+
+// panel opens a page and its tabs.
+func (b *browser) panel(path string) error {
+	if err := b.open(path); err != nil {
+		return err
+	}
+	if at, err := b.path(); err != nil || strings.TrimSuffix(at, "/") != strings.TrimSuffix(path, "/") {
+		return fmt.Errorf("it leads to %s: %w", at, err)
+	}
+	const tabs = `document.querySelectorAll("#content_body ul.nav-tabs a, #content_body ul.nav-tabs li")`
+	number, err := ask[int](b, tabs+`.length`)
+	for n := 0; err == nil && n < number; n++ {
+		if _, err = ask[bool](b, fmt.Sprintf(`%s[%d]?.click() ?? true`, tabs, n)); err == nil {
+			err = b.do()
+		}
+	}
+	return err
+}
+
+func (d *dashboard) login(b *browser, user string) error {
+	password, err := os.ReadFile(filepath.Join(d.cloud.home, user+"-password"))
+	if err != nil {
+		return err
+	}
+	if err := b.open("/auth/login/"); err != nil {
+		return err
+	}
+	return b.do(chromedp.SetValue("#id_username", user), chromedp.SetValue("#id_password", strings.TrimSpace(string(password))),
+		chromedp.Click("#loginBtn"), chromedp.WaitReady("#sidebar-accordion"))
+}
+
+// check does something in the browser and keeps what came of it: it is well when it does what it should, the page shows
+// no error, no script failed, and neither Horizon nor ingot answered with 400 or above.
+func (d *dashboard) check(b *browser, name string, do func() error) {
+	b.forget()
+	log := d.ingotLog()
+	err := do()
+	said, failure := b.complaints()
+	for _, err := range []error{err, failure, b.shoot(name)} {
+		if err != nil {
+			said = append(said, err.Error())
+		}
+	}
+	said = append(said, d.refused(log)...)
+	r := result{status: "ok"}
+	if len(said) > 0 {
+		r = result{status: "FAILED", said: strings.Join(said, "\n")}
+	}
+	d.results[name] = r
+	d.t.Logf("%s: %s %s", name, r.status, r.said)
+}
+
+// ingotLog is how long ingot's log is.
+func (d *dashboard) ingotLog() int64 {
+	info, err := os.Stat(filepath.Join(d.cloud.home, "serve.log"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// denial is an answer of 400 and above in ingot's log.
+var denial = regexp.MustCompile(`msg=request service=(\S+) .* method=(\S+) path=(\S+) status=([45]\d\d)(?:.*? why=(.*))?`)
+
+// refused are the requests since a place in ingot's log that were answered with 400 and above, but for those that
+// Horizon makes in order to be refused.
+func (d *dashboard) refused(since int64) (said []string) {
+	file, err := os.Open(filepath.Join(d.cloud.home, "serve.log"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, since, 1<<40))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if m := denial.FindStringSubmatch(lines.Text()); m != nil && !slices.Contains(probes, strings.Join(m[2:5], " ")) {
+			said = append(said, fmt.Sprintf("%s answers %s to %s %s: %s", m[1], m[4], m[2], m[3], m[5]))
+		}
+	}
+	return said
+}
+
+// probes are requests that Horizon makes to see whether they are refused.
+var probes = []string{
+	"POST /identity/v3/auth/tokens 401", // at login it asks for a token of the domain, which few users may have
+}

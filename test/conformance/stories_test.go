@@ -1,0 +1,218 @@
+package conformance
+
+import "fmt"
+
+// story is what a tenant does by clicks, from the page it begins at.
+type story struct {
+	name, page string
+	does       func(*browser) error
+}
+
+// stories build on each other, in this order.
+var stories = []story{
+	{"key pair", "/project/key_pairs/", makeKeyPair},
+	{"network", "/project/networks/", makeNetwork},
+	{"router", "/project/routers/", makeRouter},
+	{"security group", "/project/security_groups/", makeSecurityGroup},
+	{"floating IP", "/project/floating_ips/", allocateFloatingIP},
+	{"launch", "/project/instances/", launch},
+	{"log", "/project/instances/", readLog},
+	{"console", "/project/instances/", openConsole},
+	{"soft reboot", "/project/instances/", rowAction("soft_reboot")},
+	{"reboot", "/project/instances/", rowAction("reboot")},
+	{"associate floating IP", "/project/floating_ips/", associateFloatingIP},
+	{"release floating IP", "/project/floating_ips/", releaseFloatingIP},
+	{"delete", "/project/instances/", deleteServer},
+}
+
+// made is the name of everything that the stories make.
+const made = "horizon-story"
+
+// content is a page's own part; its rows are those of tables.
+const content, row = "#content_body", "#content_body tr"
+
+// dialog is the form that a button has opened, and submit the button that sends it.
+const dialog, submit = ".modal-dialog ", ".modal-footer .btn-primary"
+
+func makeKeyPair(b *browser) error {
+	return steps(
+		func() error { return b.click("#content_body button", "Create Key Pair") },
+		func() error { return b.fill(dialog+"input[name=name]", made) },
+		func() error { return b.fill(dialog+"select", "SSH Key") },
+		func() error { return b.click(dialog+"button.btn-primary", "Create Key Pair") },
+		func() error { return b.open("/project/key_pairs/") },
+		func() error { return b.shows(row, made) },
+	)
+}
+
+func makeNetwork(b *browser) error {
+	return steps(
+		func() error { return b.click("#networks__action_create", "") },
+		func() error { return b.fill("#id_net_name", made) },
+		func() error { return b.click(dialog+".button-next", "") },
+		func() error { return b.fill("#id_subnet_name", made+"-subnet") },
+		func() error { return b.fill("#id_cidr", "192.168.77.0/24") },
+		func() error { return b.click(dialog+".button-next", "") },
+		func() error { return b.click(dialog+".button-final", "") },
+		func() error { return b.shows(row, made) },
+		func() error { return b.click("#networks a", made) },
+		func() error { return b.shows(content, "Subnets") },
+	)
+}
+
+func makeRouter(b *browser) error {
+	return steps(
+		func() error { return b.click("#routers__action_create", "") },
+		func() error { return b.fill(dialog+"#id_name", made) },
+		func() error { return b.fill(dialog+"#id_external_network", outside) },
+		func() error { return b.click(submit, "") },
+		func() error { return b.shows(row, made) },
+		func() error { return b.click("#routers a", made) },
+		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
+		func() error { return b.click("#interfaces__action_create", "") },
+		func() error { return b.fill(dialog+"#id_subnet_id", made) },
+		func() error { return b.click(submit, "") },
+		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
+		func() error { return b.shows(row, "192.168.77.1") },
+	)
+}
+
+func makeSecurityGroup(b *browser) error {
+	return steps(
+		func() error { return b.click("#security_groups__action_create", "") },
+		func() error { return b.fill(dialog+"#id_name", made) },
+		func() error { return b.click(submit, "") },
+		func() error { return b.click("#rules__action_add_rule", "") },
+		func() error { return b.fill(dialog+"#id_rule_menu", "SSH") },
+		func() error { return b.click(submit, "") },
+		func() error { return b.shows(row, "22 (SSH)") },
+		func() error { return b.click("#rules__action_add_rule", "") },
+		func() error { return b.fill(dialog+"#id_rule_menu", "Custom TCP") },
+		func() error { return b.fill(dialog+"#id_port", "8080") },
+		func() error { return b.click(submit, "") },
+		func() error { return b.shows(row, "8080") },
+	)
+}
+
+func allocateFloatingIP(b *browser) error {
+	return steps(
+		func() error { return b.click("#floating_ips__action_allocate", "") },
+		func() error { return b.fill(dialog+"#id_pool", outside) },
+		func() error { return b.click(submit, "") },
+		func() error { return b.shows(row, outside) },
+	)
+}
+
+// launch goes through the wizard, on the network made before and with the key pair and the security group.
+func launch(b *browser) error {
+	const step = ".modal .step "
+	turn := func(title string) func() error {
+		return func() error { return b.click(".modal .wizard-nav a", title) }
+	}
+	choose := func(what string) func() error {
+		return func() error {
+			return steps(
+				func() error { return b.shows(step+".transfer-available tr", what) },
+				func() error {
+					_, err := ask[bool](b, `(`+visible(step+".transfer-available tr", what)+`.querySelector("button.btn").click(), true)`)
+					return err
+				},
+				func() error { return b.shows(step+".transfer-allocated tr", what) },
+			)
+		}
+	}
+	return steps(
+		func() error { return b.click("#instances__action_launch-ng", "") },
+		func() error { return b.fill(".modal #name", made) },
+		turn("Source"),
+		func() error { return b.click("#vol-create + label, label[id=vol-create] + label", "No") },
+		choose("tiny"),
+		turn("Flavor"), choose("bm.small"),
+		turn("Networks"), choose(made),
+		turn("Security Groups"), choose(made),
+		turn("Key Pair"), choose(made),
+		func() error { return b.click(".modal button.finish", "") },
+		func() error { return b.shows(row, made) },
+		func() error { return b.shows(`#instances tr[data-display-name="`+made+`"]`, "Active") },
+	)
+}
+
+// server opens a tab of the server that was launched.
+func server(b *browser, tab string) error {
+	return steps(
+		func() error { return b.click("#instances a", made) },
+		func() error { return b.click("ul.nav-tabs a", tab) },
+	)
+}
+
+func readLog(b *browser) error {
+	return steps(
+		func() error { return server(b, "Log") },
+		func() error { return b.shows(content+" pre", "login:") },
+	)
+}
+
+func openConsole(b *browser) error {
+	return steps(
+		func() error { return server(b, "Console") },
+		func() error { return b.shows(content+" iframe, "+content+" serial-console", "") },
+	)
+}
+
+// act chooses an action from the menu of the server's row, and confirms it.
+func act(b *browser, action string) error {
+	const of = `#instances tr[data-display-name="` + made + `"] `
+	return steps(
+		func() error { return b.click(of+".dropdown-toggle", "") },
+		func() error { return b.click(of+`button[value^="instances__`+action+`__"]`, "") },
+		func() error {
+			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
+		},
+	)
+}
+
+// rowAction is an action after which the server is active again.
+func rowAction(action string) func(*browser) error {
+	return func(b *browser) error {
+		return steps(
+			func() error { return act(b, action) },
+			func() error { return b.open("/project/instances/") },
+			func() error {
+				return b.until("the server to be active", visible(`#instances tr[data-display-name="`+made+`"][data-update-url] .status_up, #instances tr[data-display-name="`+made+`"].status_up`, ""))
+			},
+		)
+	}
+}
+
+func associateFloatingIP(b *browser) error {
+	return steps(
+		func() error { return b.click("#floating_ips a", "Associate") },
+		func() error { return b.fill(dialog+"#id_port_id", made) },
+		func() error { return b.click(submit, "") },
+		func() error { return b.shows(row, made) },
+	)
+}
+
+func releaseFloatingIP(b *browser) error {
+	return steps(
+		func() error { return b.click("#floating_ips button", "Disassociate") },
+		func() error {
+			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
+		},
+		func() error { return b.click("#floating_ips .dropdown-toggle", "") },
+		func() error { return b.click("#floating_ips button", "Release") },
+		func() error {
+			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
+		},
+		func() error { return b.shows(content, "No items to display") },
+	)
+}
+
+func deleteServer(b *browser) error {
+	return steps(
+		func() error { return act(b, "delete") },
+		func() error {
+			return b.until("the server to be gone", fmt.Sprintf(`!document.querySelector(%s)`, js(`#instances tr[data-display-name="`+made+`"]`)))
+		},
+	)
+}
