@@ -25,7 +25,10 @@ var (
 )
 
 // suites are all that is run with -tempest.run=all.
-var suites = []string{"identity", "image", "compute", "network", "volume"}
+var suites = []string{
+	`^tempest\.api\.identity\.`, `^tempest\.api\.image\.`, `^tempest\.api\.compute\.`, `^tempest\.api\.network\.`, `^tempest\.api\.volume\.`,
+	`^ironic_tempest_plugin\.tests\.api\.`,
+}
 
 // workers of Tempest.
 const workers = "2"
@@ -64,7 +67,7 @@ func selection(t *testing.T) []string {
 		}
 		return []string{"--include-list", list}
 	case "all":
-		return []string{`^tempest\.api\.(` + strings.Join(suites, "|") + `)\.`}
+		return []string{strings.Join(suites, "|")}
 	}
 	return []string{*run}
 }
@@ -145,8 +148,9 @@ func parse(out io.Reader) map[string]result {
 	return results
 }
 
-// suite is what a test counts for: tempest.api.compute.servers.… is of compute.servers, tempest.api.image.… of image.
-var suite = regexp.MustCompile(`tempest\.(?:api\.)?(compute\.[a-z_]+|[a-z_]+)`)
+// suite is what a test counts for: tempest.api.compute.servers.… is of compute.servers, tempest.api.image.… of image,
+// ironic_tempest_plugin.… of ironic.
+var suite = regexp.MustCompile(`\b(?:tempest\.(?:api\.)?(compute\.[a-z_]+|[a-z_]+)|([a-z]+)_tempest_plugin)`)
 
 // report prints what became of each suite; seconds are those of its tests, of which two run at once.
 func report(results map[string]result) {
@@ -155,7 +159,7 @@ func report(results map[string]result) {
 	for name, r := range results {
 		of := "other"
 		if m := suite.FindStringSubmatch(name); m != nil {
-			of = m[1]
+			of = m[1] + m[2] // one of them is empty
 		}
 		for _, key := range []string{of, "total"} {
 			if counts[key] == nil {

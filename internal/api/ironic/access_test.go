@@ -24,7 +24,7 @@ func TestForeignTenant(t *testing.T) {
 	public := map[string]bool{"/": true, "/v1": true}
 	fill := strings.NewReplacer("{node}", id, "{port}", port, "{driver}", "redfish", "{host}", "h", "{id}", "x", "{event}", "x",
 		"{component}", "system", "{name}", "locator", "{trait}", "CUSTOM_X", "{vif}", "x")
-	routes := ironic.Dialect(c.Service, c.Engine, c.DB).Routes
+	routes := ironic.Dialect(services(c.Rig, c.networks)).Routes
 	for _, route := range routes {
 		t.Run(route.String(), func(t *testing.T) {
 			got := c.Do(Other, route.Method, "/baremetal"+fill.Replace(route.Pattern), nil, "X-OpenStack-Ironic-API-Version: latest")

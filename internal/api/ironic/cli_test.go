@@ -1,6 +1,7 @@
 package ironic_test
 
 import (
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/identity"
 	"github.com/ingotcloud/ingot/internal/identity/identitytest"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
+	"github.com/ingotcloud/ingot/internal/network"
 )
 
 // The openstack CLI, as distributions ship it, takes machines from their BMC's address into the pool.
@@ -33,7 +35,7 @@ func TestCLI(t *testing.T) {
 	rig.Start()
 	who := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: who.Service, RequestsPerSecond: -1},
-		keystone.Dialect(who.Service), ironic.Dialect(rig.Service, rig.Engine, d))
+		keystone.Dialect(who.Service), ironic.Dialect(services(rig, network.New(d, rig.Clock, slog.New(slog.DiscardHandler)))))
 	if err := who.Bootstrap(t.Context(), identity.Bootstrap{AdminPassword: "x", Catalog: []identity.BootstrapService{
 		{Type: "identity", Name: "keystone", URL: s.URL + "/identity/v3"},
 		{Type: "baremetal", Name: "ironic", URL: s.URL + "/baremetal"},
