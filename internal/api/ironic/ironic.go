@@ -52,6 +52,7 @@ func Dialect(s Services) osapi.Dialect {
 			MinHeader: "X-OpenStack-Ironic-API-Minimum-Version", MaxHeader: "X-OpenStack-Ironic-API-Maximum-Version",
 		},
 		RequestIDHeader: "Openstack-Request-Id",
+		Under:           "/v1",                                                        // which the bookmarks among the links leave out
 		Statuses:        map[fault.Kind]int{fault.Unsupported: http.StatusBadRequest}, // Ironic's UnsupportedDriverExtension
 		Routes:          a.routes(),
 	}
@@ -80,6 +81,7 @@ func (a *api) routes() []osapi.Route {
 		{Method: put, Pattern: node + "/states/provision", Policy: osapi.Member, Status: 202, Handle: a.setProvision},
 		{Method: get, Pattern: node + "/states/console", Policy: osapi.Reader, Handle: a.showConsole},
 		{Method: put, Pattern: node + "/states/console", Policy: osapi.Member, Status: 202, Handle: a.setConsole},
+		{Method: get, Pattern: "/v1/nodes/states/console/{node}", Policy: osapi.Reader, Handle: a.showConsole}, // as the first clients wrote it
 		{Method: put, Pattern: node + "/states/raid", Since: v(1, 12), Policy: osapi.Member, Status: 204, Handle: a.setRAID},
 		{Method: put, Pattern: node + "/states/boot_mode", Since: v(1, 76), Policy: osapi.Admin, Status: 202, Handle: a.setBootMode},
 		{Method: put, Pattern: node + "/states/secure_boot", Since: v(1, 76), Policy: osapi.Admin, Status: 202, Handle: a.setSecureBoot},

@@ -29,8 +29,8 @@ func (a *api) portGroups() *kept[machine.PortGroup, portGroupBody] {
 	k := &kept[machine.PortGroup, portGroupBody]{
 		api: a, path: "portgroups", noun: "Portgroup", since: osapi.V(1, 23), reads: osapi.Reader, byName: true, details: true,
 		collection: collection{
+			// mode and properties came in 1.26 on paper; Ironic has always shown and changed them in 1.23, too.
 			key: "portgroups", brief: []string{"uuid", "address", "name", "links"}, filters: []string{"node", "address"},
-			fields: osapi.Fields{"mode": osapi.Since(1, 26), "properties": osapi.Since(1, 26)},
 		},
 		list: func(ctx context.Context, q db.Querier) ([]*machine.PortGroup, error) {
 			return a.machines.PortGroups(ctx, q, "")

@@ -66,6 +66,9 @@ func (a *api) setPower(r *osapi.Request) (any, error) {
 	case body.Timeout.Set && !body.Timeout.Null && (body.Timeout.Value < 1 || body.Timeout.Value > 24*60*60):
 		return nil, fault.New(fault.Invalid, "A timeout is from 1 second to a day.")
 	}
+	if err := a.settle(r.Context(), n.ID); err != nil {
+		return nil, err
+	}
 	grace := time.Duration(body.Timeout.Value) * time.Second
 	return accepted(r), a.machines.SetPower(r.Context(), n.ID, power.action, power.restart, grace, r.ID)
 }
