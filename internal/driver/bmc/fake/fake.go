@@ -4,6 +4,7 @@ package fake
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -21,6 +22,8 @@ type state struct {
 	boot   machine.BootOverride
 	secure bool
 }
+
+var devices = []machine.BootDevice{machine.BootDisk, machine.BootNetwork, machine.BootCD, machine.BootNone}
 
 // NewRack makes a rack whose machines nobody told anything yet.
 func NewRack() *Rack { return &Rack{machines: map[string]*state{}} }
@@ -68,6 +71,12 @@ func (d *driver) SetPower(_ context.Context, action machine.PowerAction) error {
 }
 
 func (d *driver) SetBoot(_ context.Context, boot machine.BootOverride) error {
+	switch {
+	case boot.Device == machine.BootUEFIHTTP:
+		return fault.New(fault.Unsupported, "Fake hardware does not boot over HTTP.")
+	case !slices.Contains(devices, boot.Device), boot.HTTPURI != "", boot.Mode != "" && boot.Mode != machine.ModeUEFI && boot.Mode != machine.ModeBIOS:
+		return fault.New(fault.Invalid, "This is no order to start from: %+v.", boot)
+	}
 	d.with(func(s *state) { s.boot = boot })
 	return nil
 }
