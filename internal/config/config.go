@@ -145,6 +145,9 @@ type Machines struct {
 	// BootTimeout is how long a machine may take from being switched on to the agent's first word: longer than the
 	// slowest POST in the rack. A machine that takes longer is quarantined.
 	BootTimeout time.Duration `yaml:"boot_timeout"`
+	// FakeHardware offers Ironic's driver fake-hardware: machines that exist nowhere, to try clients of the Bare Metal API
+	// on. For one process only, and not for production.
+	FakeHardware bool `yaml:"fake_hardware"`
 }
 
 // Network that all tenants share, on the machines' own wire and without any isolation; without a cidr there is none. It is
