@@ -244,25 +244,38 @@ func (b *browser) click(selector, text string) error {
 	return b.do()
 }
 
-// fill writes a value into a field, or chooses the option of a list whose text begins with it.
+// fill writes a value into a field.
 func (b *browser) fill(selector, value string) error {
 	if err := b.until("a field "+selector, visible(selector, "")); err != nil {
 		return err
 	}
-	_, err := ask[bool](b, fmt.Sprintf(`(() => {
-		const field = %s, value = %s;
-		if (field.tagName === "SELECT") {
-			const option = Array.from(field.options).find(o => o.text.trim().startsWith(value));
-			if (!option) throw new Error("no option " + value + " among " + Array.from(field.options).map(o => o.text.trim()));
-			field.value = option.value;
-		} else {
-			field.value = value;
-		}
+	_, err := ask[bool](b, fmt.Sprintf(`(field => {
+		field.value = %s;
 		for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
 		return true;
-	})()`, visible(selector, ""), js(value)))
+	})(%s)`, js(value), visible(selector, "")))
 	if err != nil {
 		return fmt.Errorf("fill %s: %w", selector, err)
+	}
+	return b.do()
+}
+
+// choose takes the option whose text begins with a text from a list: Angular's are the browser's own, over Django's
+// Horizon lays a menu of links.
+func (b *browser) choose(selector, text string) error {
+	const script = `(() => {
+		const list = document.querySelector(%s), text = %s;
+		const begins = e => e.textContent.trim().startsWith(text);
+		const menu = list && list.closest(".themable-select");
+		const option = menu ? Array.from(menu.querySelectorAll("a")).find(begins) : list && Array.from(list.options).find(begins);
+		if (!option) return false;
+		if (menu) { option.click(); return true; }
+		list.value = option.value;
+		list.dispatchEvent(new Event("change", {bubbles: true}));
+		return true;
+	})()`
+	if err := b.until("the choice "+text+" in "+selector, fmt.Sprintf(script, js(selector), js(text))); err != nil {
+		return err
 	}
 	return b.do()
 }

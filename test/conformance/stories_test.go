@@ -1,7 +1,5 @@
 package conformance
 
-import "fmt"
-
 // story is what a tenant does by clicks, from the page it begins at.
 type story struct {
 	name, page string
@@ -31,14 +29,17 @@ const made = "horizon-story"
 // content is a page's own part; its rows are those of tables.
 const content, row = "#content_body", "#content_body tr"
 
-// dialog is the form that a button has opened, and submit the button that sends it.
-const dialog, submit = ".modal-dialog ", ".modal-footer .btn-primary"
+// dialog is the form that a button has opened, submit the button that sends it, and confirm that of a question.
+const dialog, submit, confirm = ".modal-dialog ", ".modal-footer .btn-primary", ".modal-footer .btn-primary, .modal-footer .btn-danger"
+
+// mine is the row of the server that was launched.
+const mine = `#instances tr[data-display="` + made + `"] `
 
 func makeKeyPair(b *browser) error {
 	return steps(
 		func() error { return b.click("#content_body button", "Create Key Pair") },
 		func() error { return b.fill(dialog+"input[name=name]", made) },
-		func() error { return b.fill(dialog+"select", "SSH Key") },
+		func() error { return b.choose(dialog+"select", "SSH Key") },
 		func() error { return b.click(dialog+"button.btn-primary", "Create Key Pair") },
 		func() error { return b.open("/project/key_pairs/") },
 		func() error { return b.shows(row, made) },
@@ -64,13 +65,13 @@ func makeRouter(b *browser) error {
 	return steps(
 		func() error { return b.click("#routers__action_create", "") },
 		func() error { return b.fill(dialog+"#id_name", made) },
-		func() error { return b.fill(dialog+"#id_external_network", outside) },
+		func() error { return b.choose(dialog+"#id_external_network", outside) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, made) },
 		func() error { return b.click("#routers a", made) },
 		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
 		func() error { return b.click("#interfaces__action_create", "") },
-		func() error { return b.fill(dialog+"#id_subnet_id", made) },
+		func() error { return b.choose(dialog+"#id_subnet_id", made) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
 		func() error { return b.shows(row, "192.168.77.1") },
@@ -83,11 +84,11 @@ func makeSecurityGroup(b *browser) error {
 		func() error { return b.fill(dialog+"#id_name", made) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.click("#rules__action_add_rule", "") },
-		func() error { return b.fill(dialog+"#id_rule_menu", "SSH") },
+		func() error { return b.choose(dialog+"#id_rule_menu", "SSH") },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, "22 (SSH)") },
 		func() error { return b.click("#rules__action_add_rule", "") },
-		func() error { return b.fill(dialog+"#id_rule_menu", "Custom TCP") },
+		func() error { return b.choose(dialog+"#id_rule_menu", "Custom TCP") },
 		func() error { return b.fill(dialog+"#id_port", "8080") },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, "8080") },
@@ -97,7 +98,7 @@ func makeSecurityGroup(b *browser) error {
 func allocateFloatingIP(b *browser) error {
 	return steps(
 		func() error { return b.click("#floating_ips__action_allocate", "") },
-		func() error { return b.fill(dialog+"#id_pool", outside) },
+		func() error { return b.choose(dialog+"#id_pool", outside) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, outside) },
 	)
@@ -133,7 +134,7 @@ func launch(b *browser) error {
 		turn("Key Pair"), choose(made),
 		func() error { return b.click(".modal button.finish", "") },
 		func() error { return b.shows(row, made) },
-		func() error { return b.shows(`#instances tr[data-display-name="`+made+`"]`, "Active") },
+		func() error { return b.shows(mine, "Active") },
 	)
 }
 
@@ -159,15 +160,13 @@ func openConsole(b *browser) error {
 	)
 }
 
-// act chooses an action from the menu of the server's row, and confirms it.
+// act chooses an action from the menu of the server's row, confirms it, and is told that it is under way.
 func act(b *browser, action string) error {
-	const of = `#instances tr[data-display-name="` + made + `"] `
 	return steps(
-		func() error { return b.click(of+".dropdown-toggle", "") },
-		func() error { return b.click(of+`button[value^="instances__`+action+`__"]`, "") },
-		func() error {
-			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
-		},
+		func() error { return b.click(mine+".dropdown-toggle", "") },
+		func() error { return b.click(mine+`button[value^="instances__`+action+`__"]`, "") },
+		func() error { return b.click(confirm, "") },
+		func() error { return b.shows(".messages .alert", made) },
 	)
 }
 
@@ -176,10 +175,7 @@ func rowAction(action string) func(*browser) error {
 	return func(b *browser) error {
 		return steps(
 			func() error { return act(b, action) },
-			func() error { return b.open("/project/instances/") },
-			func() error {
-				return b.until("the server to be active", visible(`#instances tr[data-display-name="`+made+`"][data-update-url] .status_up, #instances tr[data-display-name="`+made+`"].status_up`, ""))
-			},
+			func() error { return b.shows(mine, "Active") },
 		)
 	}
 }
@@ -187,7 +183,7 @@ func rowAction(action string) func(*browser) error {
 func associateFloatingIP(b *browser) error {
 	return steps(
 		func() error { return b.click("#floating_ips a", "Associate") },
-		func() error { return b.fill(dialog+"#id_port_id", made) },
+		func() error { return b.choose(dialog+"#id_port_id", made) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, made) },
 	)
@@ -197,12 +193,12 @@ func releaseFloatingIP(b *browser) error {
 	return steps(
 		func() error { return b.click("#floating_ips button", "Disassociate") },
 		func() error {
-			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
+			return b.click(confirm, "")
 		},
 		func() error { return b.click("#floating_ips .dropdown-toggle", "") },
 		func() error { return b.click("#floating_ips button", "Release") },
 		func() error {
-			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
+			return b.click(confirm, "")
 		},
 		func() error { return b.shows(content, "No items to display") },
 	)
@@ -212,7 +208,7 @@ func deleteServer(b *browser) error {
 	return steps(
 		func() error { return act(b, "delete") },
 		func() error {
-			return b.until("the server to be gone", fmt.Sprintf(`!document.querySelector(%s)`, js(`#instances tr[data-display-name="`+made+`"]`)))
+			return b.until("the server to be gone", `!document.querySelector(`+js(mine)+`)`)
 		},
 	)
 }
