@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingotcloud/ingot/internal/chassis"
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/lab"
 	"github.com/ingotcloud/ingot/internal/lab/sim"
@@ -32,7 +33,7 @@ func main() {
 	root.AddCommand(up.Commands()...)
 	rack := lab.Commands()
 	rack.AddCommand(sim.Command())
-	root.AddCommand(serve(), configuration(), rack, ramdisk.Command())
+	root.AddCommand(serve(), configuration(), rack, ramdisk.Command(), chassis.Command())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "ingot:", err)
 		os.Exit(1)

@@ -172,6 +172,10 @@ type OVN struct {
 	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings), which
 	// operators name when they make external networks; empty: any name is taken for one.
 	ExternalPhysical string `yaml:"external_physical"`
+	// MetadataListen is where `ingot chassis` asks for servers' metadata, with TLS under the key that agents know
+	// (agent-door.pem); empty: nobody answers at 169.254.169.254. MetadataSecret is what it shares with the chassis.
+	MetadataListen string `yaml:"metadata_listen"`
+	MetadataSecret string `yaml:"metadata_secret"`
 }
 
 // OVNTLS names PEM files: what we show to OVN's databases, and the authority that theirs must come from.

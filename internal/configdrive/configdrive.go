@@ -3,7 +3,6 @@
 package configdrive
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"github.com/diskfs/go-diskfs/filesystem/iso9660"
 
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/metadata"
 )
 
 // Label by which cloud-init finds the drive.
@@ -20,17 +20,14 @@ const Label = "config-2"
 // maxUserData is Nova's limit on user data, in bytes before base64.
 const maxUserData = 65535
 
-// Content of a config drive: the files under openstack/latest.
-type Content struct {
-	MetaData    map[string]any // meta_data.json
-	NetworkData map[string]any // network_data.json
-	UserData    []byte         // user_data; nil: no file
-}
-
 // Build makes the image.
-func Build(c Content) (_ []byte, err error) {
+func Build(c *metadata.Content) (_ []byte, err error) {
 	if len(c.UserData) > maxUserData {
 		return nil, fault.New(fault.Invalid, "User data has %d bytes; at most %d are allowed.", len(c.UserData), maxUserData)
+	}
+	files, err := c.Drive()
+	if err != nil {
+		return nil, fmt.Errorf("config drive: %w", err)
 	}
 	work, err := os.MkdirTemp("", "ingot-config-")
 	if err != nil {
@@ -38,23 +35,13 @@ func Build(c Content) (_ []byte, err error) {
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // a temporary folder
 	tree := filepath.Join(work, "tree")
-	for name, content := range map[string]any{"meta_data.json": c.MetaData, "network_data.json": c.NetworkData, "user_data": c.UserData} {
-		text, ok := content.([]byte)
-		if !ok {
-			if text, err = json.Marshal(content); err != nil {
-				return nil, fmt.Errorf("config drive: %s: %w", name, err)
-			}
-		} else if text == nil {
-			continue
+	for name, text := range files {
+		path := filepath.Join(tree, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
 		}
-		for _, version := range []string{"latest", "2018-08-27"} {
-			path := filepath.Join(tree, "openstack", version, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return nil, err
-			}
-			if err := os.WriteFile(path, text, 0o644); err != nil {
-				return nil, err
-			}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return nil, err
 		}
 	}
 	path := filepath.Join(work, "drive.iso")

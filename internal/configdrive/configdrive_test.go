@@ -12,11 +12,12 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/configdrive"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/metadata"
 )
 
 func TestTheDriveReadsBack(t *testing.T) {
-	image, err := configdrive.Build(configdrive.Content{
-		MetaData:    map[string]any{"uuid": "u", "hostname": "web"},
+	image, err := configdrive.Build(&metadata.Content{
+		ID: "u", Hostname: "web",
 		NetworkData: map[string]any{"links": []any{}},
 		UserData:    []byte("#!/bin/sh\n"),
 	})
@@ -50,7 +51,7 @@ func TestTheDriveReadsBack(t *testing.T) {
 }
 
 func TestTooMuchUserDataIsRefused(t *testing.T) {
-	_, err := configdrive.Build(configdrive.Content{UserData: make([]byte, 70000)})
+	_, err := configdrive.Build(&metadata.Content{UserData: make([]byte, 70000)})
 	if !fault.Is(err, fault.Invalid) {
 		t.Errorf("got %v", err)
 	}

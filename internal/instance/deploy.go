@@ -1,9 +1,7 @@
 package instance
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
@@ -221,28 +219,15 @@ func (d *deploy) onAgent(err error) error {
 
 // configDrive is what cloud-init will read. Its instance id is the server's: a second boot is not a first one.
 func (s *Service) configDrive(ctx context.Context, i *Instance) ([]byte, error) {
-	networks, err := s.networks.NetworkData(ctx, s.db, i.ID)
+	content, err := s.Content(ctx, s.db, i)
 	if err != nil {
 		return nil, err
 	}
-	meta := map[string]any{
-		"uuid": i.ID, "name": i.Name, "hostname": i.Hostname, "availability_zone": cmp.Or(i.Zone, DefaultZone), "project_id": i.Project,
-		"launch_index": i.LaunchIndex, "devices": []any{},
+	drive, err := configdrive.Build(content)
+	if fault.Is(err, fault.Invalid) {
+		return nil, workflow.Abort(err)
 	}
-	if len(i.Metadata) > 0 {
-		meta["meta"] = i.Metadata
-	}
-	if i.PublicKey != "" {
-		meta["public_keys"] = map[string]string{i.KeyName: i.PublicKey}
-		meta["keys"] = []map[string]string{{"name": i.KeyName, "type": "ssh", "data": i.PublicKey}}
-	}
-	content := configdrive.Content{MetaData: meta, NetworkData: networks}
-	if i.UserData != "" {
-		if content.UserData, err = base64.StdEncoding.DecodeString(i.UserData); err != nil {
-			return nil, workflow.Abort(fault.New(fault.Invalid, "User data needs to be valid base 64."))
-		}
-	}
-	return configdrive.Build(content)
+	return drive, err
 }
 
 // bootOrder gives the machine up when its BMC keeps refusing: it would come back into the agent.

@@ -76,11 +76,7 @@ func (s *Service) plug(ctx context.Context, tx *db.Tx, i *Instance, reserved boo
 		return fault.New(fault.Exhausted, "The server has %d ports, and the machine only %d NICs.", len(ports), len(nics))
 	}
 	for at, port := range ports {
-		edge := nics[at].Edge()
-		place := network.Place{
-			Host: i.Machine, MAC: nics[at].MAC, Reserved: reserved,
-			Edge: network.Edge{Kind: network.EdgeKind(edge.Kind), Interface: edge.Interface, VLAN: edge.VLAN},
-		}
+		place := network.Place{Host: i.Machine, MAC: nics[at].MAC, Edge: nics[at].Edge(), Reserved: reserved}
 		if err := s.networks.Bind(ctx, tx, port.ID, place); err != nil {
 			return err
 		}

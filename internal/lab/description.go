@@ -41,6 +41,15 @@ type OVNDescription struct {
 	ExternalPhysical string `json:"external_physical"`
 	Internet         string `json:"internet"`
 	InternetNetns    string `json:"internet_netns"` // the network namespace that has that address
+	// Chassis are where `ingot chassis` belongs.
+	Chassis []ChassisDescription `json:"chassis"`
+}
+
+// ChassisDescription is one chassis of OVN.
+type ChassisDescription struct {
+	Name  string `json:"name"`
+	Netns string `json:"netns"` // the network namespace that its Open vSwitch runs in
+	OVS   string `json:"ovs"`   // endpoint of that Open vSwitch's database
 }
 
 // MachineDescription is one machine.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/edge"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
@@ -177,7 +178,7 @@ func (s *Service) AddNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
 	}
 	n.Created = s.clock.Now()
 	n.Updated, n.Address = n.Created, netip.PrefixFrom(addr, s.access.Quarantine.Bits).String()
-	if _, err := EdgeOf(n.Link); err != nil {
+	if _, err := edge.Of(n.Link); err != nil {
 		return err
 	}
 	if _, err = tx.ExecContext(ctx, `INSERT INTO machine_nic (`+nicColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
@@ -189,7 +190,7 @@ func (s *Service) AddNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
 
 // UpdateNIC saves what an operator changed of a network card.
 func (s *Service) UpdateNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
-	if _, err := EdgeOf(n.Link); err != nil {
+	if _, err := edge.Of(n.Link); err != nil {
 		return err
 	}
 	n.Updated = s.clock.Now()

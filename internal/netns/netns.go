@@ -119,6 +119,19 @@ func Exists(name string) bool {
 	return err == nil
 }
 
+// Names of all namespaces that have one.
+func Names() ([]string, error) {
+	entries, err := os.ReadDir(directory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // none was ever made
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names, err
+}
+
 // Delete removes the name; the namespace with its interfaces goes when its last process and socket do. A name that
 // is not there is deleted already.
 func Delete(name string) error {

@@ -30,7 +30,7 @@ func (s *Service) ChangeNetwork(ctx context.Context, tx *db.Tx, v Viewer, id str
 	if s.configured.Load() == n.ID && c.ofConfiguration() {
 		return nil, fault.New(fault.Unsupported, "shared and mtu of this network stand in the cloud's configuration.")
 	}
-	policy := n.QoS
+	policy, mtu := n.QoS, n.MTU
 	set(&n.Name, c.Name)
 	set(&n.Description, c.Description)
 	set(&n.AdminUp, c.AdminUp)
@@ -69,6 +69,11 @@ func (s *Service) ChangeNetwork(ctx context.Context, tx *db.Tx, v Viewer, id str
 			return nil, err
 		}
 	}
+	if n.MTU != mtu {
+		if err := s.markCopies(ctx, tx, `network = ?`, n.ID); err != nil {
+			return nil, err
+		}
+	}
 	return n, s.saveNetwork(ctx, tx, n)
 }
 
@@ -100,15 +105,20 @@ func (s *Service) toggle(ctx context.Context, tx *db.Tx, n *Network, action stri
 		return err
 	}
 	if action == AsExternal {
-		used, err := exists(ctx, tx, `SELECT 1 FROM network_port WHERE network = $1 AND device_owner IN ('network:router_gateway', 'network:floatingip') LIMIT 1`, n.ID)
-		if err == nil && used {
-			err = refuse(fault.Conflict, NetworkInUse, "External network %s cannot be updated to be made non-external, since it has existing gateway ports.", n.ID)
-		}
-		return err
+		return s.noGateways(ctx, tx, n)
 	}
 	used, err := s.usedUnshared(ctx, tx, &RBAC{Kind: SharedNetwork, Object: n.ID})
 	if err == nil && used != "" {
 		err = refuse(fault.Conflict, SharedNetworkUsed, "Unable to reconfigure sharing settings for network %s. Multiple tenants are using it.", n.ID)
+	}
+	return err
+}
+
+// noGateways fails while routers have their gateways on the network, or floating IPs come from it.
+func (s *Service) noGateways(ctx context.Context, q db.Querier, n *Network) error {
+	used, err := exists(ctx, q, `SELECT 1 FROM network_port WHERE network = $1 AND device_owner IN ('network:router_gateway', 'network:floatingip') LIMIT 1`, n.ID)
+	if err == nil && used {
+		err = refuse(fault.Conflict, NetworkInUse, "External network %s cannot be updated to be made non-external, since it has existing gateway ports.", n.ID)
 	}
 	return err
 }
@@ -124,7 +134,26 @@ func (s *Service) MarkPorts(ctx context.Context, tx *db.Tx, network string) erro
 	return err
 }
 
-// DeleteNetwork deletes a network with its subnets. It is a Conflict while ports are on it, but for DHCP's.
+// markCopies has those of some ports looked at again whose rows, or whose watchers' rows, copy something of their network or
+// subnets: ports with DHCP options of their own, and routers' ports.
+func (s *Service) markCopies(ctx context.Context, tx *db.Tx, of string, id string) error {
+	var where db.Where
+	where.And(of, id)
+	where.And(`dhcp_options <> '[]' OR substr(device_owner, 1, ?) = ?`, len(routerOwner), routerOwner)
+	ports, err := s.ports(ctx, tx, where)
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		if err := s.changed(ctx, tx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteNetwork deletes a network with its subnets, and with the floating IPs that lead nowhere, as Neutron does. It is a
+// Conflict while other ports are on it, but for DHCP's.
 func (s *Service) DeleteNetwork(ctx context.Context, tx *db.Tx, id string) error {
 	n, err := s.Network(ctx, tx, Everything, id)
 	if err != nil {
@@ -138,7 +167,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, tx *db.Tx, id string) error
 		return err
 	}
 	for _, p := range ports {
-		if p.DeviceOwner != dhcpOwner {
+		if p.DeviceOwner != dhcpOwner && p.DeviceOwner != floatingIPOwner {
 			return refuse(fault.Conflict, NetworkInUse, "Unable to complete operation on network %s. There are one or more ports still in use on the network, id for these ports is: %s", n.ID, p.ID)
 		}
 		if err := s.DeletePort(ctx, tx, p.ID); err != nil {

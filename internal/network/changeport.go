@@ -72,6 +72,11 @@ func (s *Service) ChangePort(ctx context.Context, tx *db.Tx, id string, c PortCh
 	} else if err := s.enforceable(ctx, tx, p); err != nil {
 		return nil, err
 	}
+	if c.DHCPOptions != nil || c.Place != nil {
+		if err := s.around.Holds(p); err != nil {
+			return nil, err
+		}
+	}
 	return p, s.savePort(ctx, tx, p)
 }
 

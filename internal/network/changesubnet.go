@@ -50,7 +50,10 @@ func (s *Service) ChangeSubnet(ctx context.Context, tx *db.Tx, id string, c Subn
 	if err := subnet.check(); err != nil {
 		return nil, err
 	}
-	return subnet, s.saveSubnet(ctx, tx, subnet)
+	if err := s.saveSubnet(ctx, tx, subnet); err != nil || !c.ofConfiguration() {
+		return subnet, err
+	}
+	return subnet, s.markCopies(ctx, tx, `id IN (SELECT port FROM network_address WHERE subnet = ?)`, subnet.ID)
 }
 
 // gatewayFree fails while a port, a router's most likely, has the gateway's address.

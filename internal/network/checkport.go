@@ -71,7 +71,7 @@ func (p *Port) checkPairs() error {
 	return nil
 }
 
-var optionName = regexp.MustCompile(`^[0-9A-Za-z][-:_0-9A-Za-z]*$`)
+var optionName = regexp.MustCompile(`^[0-9A-Za-z][-:!,_0-9A-Za-z]*$`)
 
 func (p *Port) checkDHCPOptions() error {
 	for i, o := range p.DHCPOptions {

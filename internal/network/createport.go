@@ -31,6 +31,7 @@ type NewPort struct {
 	Place                 *Place // nil: it is bound later
 	Profile               map[string]any
 	Tags                  []string
+	Anywhere              bool // also on a network that the project does not see, which is an admin's right
 }
 
 // CreatePort makes a port with its addresses. It fails with NotFound for a network that the project does not see, Quota
@@ -44,7 +45,7 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 		AskedVNIC: spec.VNIC, DNSName: spec.DNSName, AllowedPairs: spec.AllowedPairs, DHCPOptions: spec.DHCPOptions, QoS: spec.QoS, Profile: spec.Profile,
 	}
 	p.Updated = p.Created
-	viewer := Viewer{Project: spec.Project, All: p.OfCloud()}
+	viewer := Viewer{Project: spec.Project, All: spec.Anywhere || p.OfCloud()}
 	n, err := s.Network(ctx, tx, viewer, spec.Network)
 	if err != nil {
 		return nil, err
@@ -65,6 +66,9 @@ func (s *Service) CreatePort(ctx context.Context, tx *db.Tx, spec NewPort) (*Por
 		return nil, err
 	}
 	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if err := s.around.Holds(p); err != nil {
 		return nil, err
 	}
 	if err := s.checkPolicy(ctx, tx, p.Project, p.QoS); err != nil {

@@ -39,6 +39,8 @@ type Surroundings struct {
 	Owners   map[string]Owner // of the things that RBAC policies share and that are not this package's, by object type
 	Wires    []string         // the physical networks; none: any name is taken for one
 	MTU      int              // of the wires, bytes; 0: 1500
+	// Holds gives the fault of a port that whatever carries the networks has no way to hold; nil: it holds all.
+	Holds func(*Port) error
 }
 
 // Surround tells the service its surroundings. It is called once, before the service is used.
@@ -48,6 +50,9 @@ func (s *Service) Surround(around Surroundings) {
 	}
 	if around.Policies == nil {
 		around.Policies = noPolicies{}
+	}
+	if around.Holds == nil {
+		around.Holds = func(*Port) error { return nil }
 	}
 	if around.MTU == 0 {
 		around.MTU = 1500

@@ -3,12 +3,14 @@ package network
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/edge"
 )
 
 // Service is the networks' domain.
@@ -159,25 +161,15 @@ type DHCPOption struct {
 	Version     int // 4 or 6
 }
 
-// EdgeKind is how a NIC meets the network.
-type EdgeKind string
+// Edge is where a machine's NIC meets the network.
+type Edge = edge.Edge
 
-// The edges.
+// The kinds of edges.
 const (
-	NoEdge    EdgeKind = ""      // none: nothing enforces anything
-	EdgeOVS   EdgeKind = "ovs"   // Open vSwitch runs where the NIC plugs in
-	EdgeTrunk EdgeKind = "trunk" // a plain switch port with a VLAN of its own; the switch's uplink is trunked to a chassis
+	NoEdge    = edge.None
+	EdgeOVS   = edge.OVS
+	EdgeTrunk = edge.Trunk
 )
-
-// Edge is where a NIC meets the network. The switch is told once; what changes when the NIC goes to another network
-// is OVN's rows only.
-type Edge struct {
-	Kind EdgeKind
-	// Interface is the iface-id of the NIC's interface in Open vSwitch (EdgeOVS), and the name of the logical port
-	// that the switch's uplink is (EdgeTrunk).
-	Interface string
-	VLAN      int // EdgeTrunk: of the NIC's switch port, 1 to 4094
-}
 
 // FixedIP is an address of a port. Where one is asked for, either field may be empty.
 type FixedIP struct {
@@ -221,6 +213,13 @@ func (p *Port) Hostname(address netip.Addr) string {
 	return "host-" + strings.NewReplacer(".", "-", ":", "-").Replace(address.String())
 }
 
+// Has reports whether the port's addresses are those wanted, in that order, so that nothing is to be done.
+func (p *Port) Has(wanted []FixedIP) bool {
+	return slices.EqualFunc(wanted, p.FixedIPs, func(want, has FixedIP) bool {
+		return (want.Subnet == "" || want.Subnet == has.Subnet) && (!want.Addr.IsValid() || want.Addr == has.Addr)
+	})
+}
+
 // OfServer reports whether a server uses the port. Tenants cannot claim that themselves.
 func (p *Port) OfServer() bool { return strings.HasPrefix(p.DeviceOwner, serverOwner) }
 
@@ -232,6 +231,7 @@ const (
 	cloudOwner      = "network:"
 	dhcpOwner       = cloudOwner + "dhcp"
 	floatingIPOwner = cloudOwner + "floatingip"
+	routerOwner     = cloudOwner + "router_" // the beginning of all that routers have
 )
 
 // Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.

@@ -43,7 +43,8 @@ func (s *Service) CheckPolicy(ctx context.Context, q db.Querier, project, id str
 
 // PortWatcher has things that refer to ports, and keeps them right.
 type PortWatcher interface {
-	// PortChanged is called in the transaction that changed anything of the port, after the change.
+	// PortChanged is called in the transaction that changed anything of the port, after the change; for a router's port
+	// also when its subnets or its network's MTU changed.
 	PortChanged(ctx context.Context, tx *db.Tx, p *Port) error
 	// PortDeleted is called in the transaction that deletes the port.
 	PortDeleted(ctx context.Context, tx *db.Tx, p *Port) error

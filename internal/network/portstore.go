@@ -2,6 +2,8 @@ package network
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
@@ -27,7 +29,12 @@ func (p *Port) row() []any {
 }
 
 // PortFilter narrows a list of ports; an empty field does not.
-type PortFilter struct{ IDs, Networks, Projects, Devices, Owners, MACs, Names []string }
+type PortFilter struct {
+	IDs, Networks, Projects, Devices, Owners, MACs, Names []string
+	Edge                                                  Edge         // that the port is plugged into
+	Addresses                                             []netip.Addr // that the port has one of
+	Page                                                  Page
+}
 
 // Ports that the viewer sees, oldest first: its own, and all on its own networks.
 func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilter) ([]*Port, error) {
@@ -42,6 +49,20 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 	in(&where, `device_owner`, f.Owners)
 	in(&where, `mac`, f.MACs)
 	in(&where, `name`, f.Names)
+	if f.Edge.Kind != NoEdge {
+		where.And(`plugged AND edge = ?`, db.JSON(f.Edge))
+	}
+	if len(f.Addresses) > 0 {
+		args := make([]any, len(f.Addresses))
+		for i := range f.Addresses {
+			args[i] = text{&f.Addresses[i]}
+		}
+		where.And(`id IN (SELECT port FROM network_address WHERE address IN (`+marks(len(args))+`))`, args...)
+	}
+	where, err := f.Page.narrow(ctx, q, PortTable, where)
+	if err != nil {
+		return nil, err
+	}
 	return s.ports(ctx, q, where)
 }
 
@@ -88,6 +109,37 @@ func (s *Service) PortByMAC(ctx context.Context, q db.Querier, mac string) (*Por
 	return found[0], nil
 }
 
+// PortAt is the port that sends from an address on a network; nil when there is none. An address of the link alone (RFC 4291,
+// 2.5.6) is known by the MAC that it is made of, which is the only one that port security lets pass.
+func (s *Service) PortAt(ctx context.Context, q db.Querier, network string, from netip.Addr) (*Port, error) {
+	var where db.Where
+	where.And(`network = ?`, network)
+	if from.IsLinkLocalUnicast() && from.Is6() {
+		mac, ok := macOf(from)
+		if !ok {
+			return nil, nil
+		}
+		where.And(`mac = ?`, mac)
+	} else {
+		where.And(`id IN (SELECT a.port FROM network_address a JOIN network_subnet s ON s.id = a.subnet WHERE s.network = ? AND a.address = ?)`,
+			network, from.String())
+	}
+	found, err := s.ports(ctx, q, where)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// macOf reverses EUI-64 (RFC 4291, appendix A).
+func macOf(a netip.Addr) (string, bool) {
+	b := a.As16()
+	if b[11] != 0xff || b[12] != 0xfe {
+		return "", false
+	}
+	return net.HardwareAddr{b[8] ^ 2, b[9], b[10], b[13], b[14], b[15]}.String(), true
+}
+
 func (s *Service) ports(ctx context.Context, q db.Querier, where db.Where) ([]*Port, error) {
 	found, err := db.List(ctx, q, scanPort, `SELECT `+portColumns+`, (SELECT n.qos FROM network n WHERE n.id = network_port.network)
 		FROM network_port`+where.String()+` ORDER BY created_at, id`, where.Args...)
@@ -130,6 +182,11 @@ func (s *Service) savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err != nil {
 		return err
 	}
+	return s.changed(ctx, tx, p)
+}
+
+// changed tells who needs to know that something of the port is not as it was.
+func (s *Service) changed(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err := s.tell(func(w PortWatcher) error { return w.PortChanged(ctx, tx, p) }); err != nil {
 		return err
 	}

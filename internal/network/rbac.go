@@ -193,6 +193,14 @@ func (s *Service) alignExternal(ctx context.Context, tx *db.Tx, r *RBAC) error {
 	if err != nil || external == n.External {
 		return err
 	}
+	if !external {
+		if n.Default {
+			return refuse(fault.Conflict, RBACInUse, "RBAC policy on object %s cannot be removed because other objects depend on it.\nDetails: It is the default external network.", n.ID)
+		}
+		if err := s.noGateways(ctx, tx, n); err != nil {
+			return err
+		}
+	}
 	n.External = external
 	return s.saveNetwork(ctx, tx, n)
 }

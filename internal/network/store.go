@@ -66,10 +66,12 @@ func update(ctx context.Context, tx *db.Tx, table Table, columns string, values 
 func placeholders(n int) string {
 	list := make([]string, n)
 	for i := range list {
-		list[i] = fmt.Sprintf("$%d", i+1)
+		list[i] = placeholder(i + 1)
 	}
 	return strings.Join(list, ", ")
 }
+
+func placeholder(n int) string { return fmt.Sprintf("$%d", n) }
 
 // in adds that the column has one of the values, if there are any.
 func in(where *db.Where, column string, values []string) {
@@ -80,8 +82,11 @@ func in(where *db.Where, column string, values []string) {
 	for i, v := range values {
 		args[i] = v
 	}
-	where.And(column+` IN (?`+strings.Repeat(`, ?`, len(values)-1)+`)`, args...)
+	where.And(column+` IN (`+marks(len(args))+`)`, args...)
 }
+
+// marks stand for so many values of a condition, at least one.
+func marks(n int) string { return `?` + strings.Repeat(`, ?`, n-1) }
 
 func missing(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
@@ -148,7 +153,10 @@ func (s *Service) saveNetwork(ctx context.Context, tx *db.Tx, n *Network) error 
 }
 
 // NetworkFilter narrows a list of networks; an empty field does not.
-type NetworkFilter struct{ IDs, Projects, Names []string }
+type NetworkFilter struct {
+	IDs, Projects, Names []string
+	Page                 Page
+}
 
 // Networks that the viewer sees: its own, and those that others share with it or let it reach as external ones. The
 // oldest comes first.
@@ -160,6 +168,10 @@ func (s *Service) Networks(ctx context.Context, q db.Querier, v Viewer, f Networ
 	in(&where, `id`, f.IDs)
 	in(&where, `project`, f.Projects)
 	in(&where, `name`, f.Names)
+	where, err := f.Page.narrow(ctx, q, NetworkTable, where)
+	if err != nil {
+		return nil, err
+	}
 	return s.networks(ctx, q, v.Project, where)
 }
 

@@ -31,7 +31,10 @@ func (s *Service) saveSubnet(ctx context.Context, tx *db.Tx, subnet *Subnet) err
 }
 
 // SubnetFilter narrows a list of subnets; an empty field does not.
-type SubnetFilter struct{ IDs, Networks, Projects, Names []string }
+type SubnetFilter struct {
+	IDs, Networks, Projects, Names []string
+	Page                           Page
+}
 
 // Subnets that the viewer sees, oldest first: its own, and those of networks that are its own or shared with it. Those of
 // a network that is only external for it are not its business.
@@ -44,6 +47,10 @@ func (s *Service) Subnets(ctx context.Context, q db.Querier, v Viewer, f SubnetF
 	in(&where, `network`, f.Networks)
 	in(&where, `project`, f.Projects)
 	in(&where, `name`, f.Names)
+	where, err := f.Page.narrow(ctx, q, SubnetTable, where)
+	if err != nil {
+		return nil, err
+	}
 	return s.subnets(ctx, q, where)
 }
 

@@ -90,12 +90,28 @@ func (s *Service) change(ctx context.Context, tx *db.Tx, v network.Viewer, r *Ro
 			return err
 		}
 	}
+	if c.Gateway != nil || c.NoGateway {
+		if err := s.markServed(ctx, tx, r.ID); err != nil {
+			return err
+		}
+	}
 	if c.Gateway != nil || c.NoGateway || c.Routes != nil {
 		if err := s.checkRoutes(ctx, tx, r); err != nil {
 			return err
 		}
 	}
 	return s.save(ctx, tx, r)
+}
+
+// markServed marks the floating IPs that lead through a router: their rows name its gateway.
+func (s *Service) markServed(ctx context.Context, tx *db.Tx, router string) error {
+	served, err := s.FloatingIPs(ctx, tx, network.Everything, FloatingIPFilter{Routers: []string{router}})
+	for _, f := range served {
+		if err := markFloatingIP(ctx, tx, f.ID); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func set[T any](field *T, value *T) {

@@ -108,6 +108,9 @@ func (s *Service) ChangeGroup(ctx context.Context, tx *db.Tx, id string, c Group
 		return nil, err
 	}
 	if c.Name != nil && *c.Name != g.Name {
+		if err := checkNames(*c.Name, ""); err != nil {
+			return nil, err
+		}
 		if g.Name == Default {
 			return nil, refuse(fault.Conflict, DefaultKeepsName, "Updating default security group not allowed.")
 		}

@@ -10,20 +10,19 @@ import (
 
 // Check fails with NotFound for the first group that the project has neither of its own nor shared with it.
 func (s *Service) Check(ctx context.Context, q db.Querier, project string, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	where := Filter{IDs: ids}.where()
-	if _, err := s.seen(ctx, q, &where, Viewer{Project: project}, GroupKind); err != nil {
-		return err
-	}
-	found, err := db.List(ctx, q, scanText, `SELECT id FROM security_group`+where.String(), where.Args...)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if !slices.Contains(found, id) {
-			return noSuchGroup(id)
+	for some := range slices.Chunk(ids, atOnce) {
+		where := Filter{IDs: some}.where()
+		if _, err := s.seen(ctx, q, &where, Viewer{Project: project}, GroupKind); err != nil {
+			return err
+		}
+		found, err := db.List(ctx, q, scanText, `SELECT id FROM security_group`+where.String(), where.Args...)
+		if err != nil {
+			return err
+		}
+		for _, id := range some {
+			if !slices.Contains(found, id) {
+				return noSuchGroup(id)
+			}
 		}
 	}
 	return nil

@@ -49,6 +49,9 @@ func (s *Service) CreateRule(ctx context.Context, tx *db.Tx, v Viewer, spec NewR
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	if err := s.Holds(r); err != nil {
+		return nil, err
+	}
 	if err := s.remoteExists(ctx, tx, v, r); err != nil {
 		return nil, err
 	}

@@ -18,10 +18,13 @@ type Service struct {
 	// What other domains know, set once before the first call. At first nothing is shared and nothing limited.
 	Shares Shares
 	Quotas Quotas
+	Holds  func(*Rule) error // gives the fault of a rule that whatever carries the networks has no words for; it begins with none
 }
 
 // New makes the service.
-func New(c clock.Clock) *Service { return &Service{c, nobodyShares{}, noQuotas{}} }
+func New(c clock.Clock) *Service { return &Service{c, nobodyShares{}, noQuotas{}, holdsAll} }
+
+func holdsAll(*Rule) error { return nil }
 
 // Group is a security group. A port in it lets through what one of its groups' rules names, both ways, with the answers
 // to it, and nothing else.

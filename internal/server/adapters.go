@@ -6,6 +6,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/deployimage"
 	"github.com/ingotcloud/ingot/internal/driver/netboot"
+	"github.com/ingotcloud/ingot/internal/driver/ovn/topology"
 	"github.com/ingotcloud/ingot/internal/image"
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/qos"
@@ -65,7 +66,9 @@ func (p *parts) joinNetworks() {
 		Owners: map[string]network.Owner{
 			securitygroup.GroupKind: p.groups.GroupOwner, securitygroup.AddressGroupKind: p.groups.AddressGroupOwner, qos.PolicyKind: p.policies.Owner,
 		},
+		Holds: topology.CheckPort,
 	})
+	p.groups.Holds = topology.CheckRule
 	p.groups.Shares, p.groups.Quotas, p.trunks.Quotas = p.networks, p.networks, p.networks
 	p.policies.Shares, p.policies.Users = p.networks, []qos.Users{p.networks, p.routers}
 }

@@ -20,6 +20,7 @@ var rules = []struct {
 }{
 	{from: "internal/fault", only: []string{}, reason: "everything reports errors with it, so it depends on nothing"},
 	{from: "internal/clock", only: []string{}, reason: "everything takes its time from it"},
+	{from: "internal/edge", only: []string{"internal/fault"}, reason: "machines and networks share it, so it knows neither"},
 	{from: "internal/netns", only: []string{}, reason: "it is about the operating system, not about us"},
 	{from: "internal/agentapi", only: []string{}, reason: "a contract that drags its parties along is none"},
 	{from: "internal/deployimage", only: []string{"internal/fault"}, reason: "the agent carries it into the RAM disk"},
@@ -31,7 +32,8 @@ var rules = []struct {
 	{from: "internal/identity", never: domains("identity"), reason: "who somebody is does not depend on what there is"},
 	{from: "internal/machine", never: append(domains("machine"), "internal/driver", "internal/api"), reason: "machines know neither what runs on them nor how they are driven"},
 	{from: "internal/network", never: append(domains("network"), "internal/driver", "internal/api"), reason: "networks know only ports, not what is plugged in"},
-	{from: "internal/router", only: []string{"internal/network", "internal/qos", "internal/reconcile", "internal/db", "internal/clock", "internal/fault"}, reason: "routers are made of networks' ports, and know neither OVN nor who asks"},
+	{from: "internal/router", only: []string{"internal/network", "internal/edge", "internal/qos", "internal/reconcile", "internal/db", "internal/clock", "internal/fault"}, reason: "routers are made of networks' ports, and know neither OVN nor who asks"},
+	{from: "internal/trunk", only: []string{"internal/network", "internal/edge", "internal/reconcile", "internal/db", "internal/clock", "internal/fault"}, reason: "trunks are made of networks' ports"},
 	{from: "internal/securitygroup", only: []string{"internal/db", "internal/clock", "internal/fault", "internal/reconcile"}, reason: "groups know ports by their ids; network asks them"},
 	{from: "internal/qos", only: []string{"internal/db", "internal/clock", "internal/fault", "internal/reconcile"}, reason: "policies know what names them by ids; network and router ask them"},
 	{from: "internal/image", never: append(domains("image"), "internal/driver", "internal/api"), reason: "images know nothing of who boots them"},
@@ -39,6 +41,8 @@ var rules = []struct {
 	{from: "internal/instance", never: []string{"internal/driver", "internal/api", "internal/lab"}, reason: "the domain asks interfaces, drivers answer them"},
 	{from: "internal/console", never: []string{"internal/driver", "internal/api", "internal/lab", "internal/instance", "internal/identity", "internal/network"}, reason: "consoles ask interfaces of what they belong to"},
 	{from: "internal/console/forensics", only: []string{}, reason: "it reads text, wherever that comes from"},
+	{from: "internal/metadata", only: []string{"internal/fault"}, reason: "what a server is told does not depend on where it is known from"},
+	{from: "internal/chassis", only: []string{"internal/config", "internal/driver/ovn", "internal/metadata", "internal/netns"}, reason: "it runs on other hosts than the control plane and knows no domain"},
 	{from: "internal/driver", never: []string{"internal/api", "internal/server", "internal/instance", "internal/identity"}, reason: "a driver implements a domain's interface; it knows no wire and no tenant"},
 	{from: "internal/api/osapi", never: append(domains("identity"), "internal/driver"), reason: "the frame is the same for every dialect"},
 	{from: "internal/lab", never: []string{"internal/server", "internal/api", "internal/instance"}, reason: "the rack stands at the protocol, as a real one does"},
@@ -48,7 +52,7 @@ var rules = []struct {
 // domains are all but the named one.
 func domains(but string) []string {
 	var list []string
-	for _, name := range []string{"identity", "image", "instance", "machine", "network", "flavor", "keypair"} {
+	for _, name := range []string{"identity", "image", "instance", "machine", "network", "router", "trunk", "console", "flavor", "keypair"} {
 		if name != but {
 			list = append(list, "internal/"+name)
 		}

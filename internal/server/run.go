@@ -105,11 +105,19 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	if err != nil {
 		return errors.Join(err, boot.Close(), agents.Close(), public.Close())
 	}
+	chassis, metadata, err := p.metadataDoor(pin)
+	if err != nil {
+		return errors.Join(err, boot.Close(), agents.Close(), public.Close())
+	}
+	insideTLS := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}
 	// Requests of clients may end in peace; agents that wait for work are sent away at once.
 	servers := []*http.Server{
 		serve("public API", context.Background(), public, p.public(ctx), publicTLS),
-		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13}),
+		serve("agents", ctx, agents, agentdoor.New(p.machines, agentImages{p.images}, log), insideTLS.Clone()),
 		serve("virtual media", ctx, media, boot.Handler(), nil),
+	}
+	if chassis != nil {
+		servers = append(servers, serve("metadata", ctx, chassis, metadata, insideTLS.Clone()))
 	}
 	fabric, err := p.fabric(ctx)
 	if err != nil {

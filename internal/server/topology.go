@@ -3,13 +3,10 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -35,7 +32,7 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 		return func() {}, nil
 	}
 	options := ovn.Options{NB: c.NB, SB: c.SB, Owner: c.Owner, Logger: p.log}
-	if options.TLS, err = ovnTLS(c.TLS); err != nil {
+	if options.TLS, err = c.TLS.Load(); err != nil {
 		return nil, err
 	}
 	services, err := servicesOf(p.config.Machines)
@@ -74,25 +71,6 @@ func (p *parts) portSeen(ctx context.Context, id string, up bool) error {
 		}
 		return p.instances.NetworkSeen(ctx, tx, port.DeviceID)
 	})
-}
-
-func ovnTLS(c config.OVNTLS) (*tls.Config, error) {
-	if c.Cert == "" && c.CA == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("ovn.tls: %w", err)
-	}
-	text, err := os.ReadFile(c.CA)
-	if err != nil {
-		return nil, fmt.Errorf("ovn.tls.ca: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ovn.tls.ca: %s has no certificate", c.CA)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 // servicesOf is our own place on the quarantine; nil when no machine boots over the network.
@@ -141,7 +119,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 		plugged[p.Edge] = true
 	}
 	for _, n := range nics {
-		if edge := edgeOf(n); r.services != nil && edge.Kind != network.NoEdge && !plugged[edge] {
+		if edge := n.Edge(); r.services != nil && edge.Kind != network.NoEdge && !plugged[edge] {
 			m.NICs = append(m.NICs, quarantined(n))
 		}
 	}
@@ -152,7 +130,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 // uplinks are those of all plain switches.
 func uplinks(nics []*machine.NIC) (names []string) {
 	for _, n := range nics {
-		if edge := n.Edge(); edge.Kind == machine.EdgeTrunk {
+		if edge := n.Edge(); edge.Kind == network.EdgeTrunk {
 			names = append(names, edge.Interface)
 		}
 	}
@@ -175,13 +153,8 @@ func unplugged(ports []*network.Port) []*network.Port {
 	return ports
 }
 
-func edgeOf(n *machine.NIC) network.Edge {
-	e := n.Edge()
-	return network.Edge{Kind: network.EdgeKind(e.Kind), Interface: e.Interface, VLAN: e.VLAN}
-}
-
 func quarantined(n *machine.NIC) *topology.NIC {
-	nic := &topology.NIC{ID: n.ID, MAC: n.MAC, Edge: edgeOf(n)}
+	nic := &topology.NIC{ID: n.ID, MAC: n.MAC, Edge: n.Edge()}
 	if prefix, err := netip.ParsePrefix(n.Address); err == nil {
 		nic.Addr = prefix.Addr()
 	}
@@ -344,7 +317,7 @@ func (r topologyReader) addNIC(ctx context.Context, m *topology.Model, id string
 	if err != nil || r.services == nil { // where we are not on the quarantine, nobody is
 		return err
 	}
-	holder, err := r.Holder(ctx, edgeOf(nic))
+	holder, err := r.Holder(ctx, nic.Edge())
 	if err == nil && holder == topology.NICKind.Of(id) {
 		m.NICs = []*topology.NIC{quarantined(nic)}
 	}
@@ -356,22 +329,21 @@ func (r topologyReader) Holder(ctx context.Context, edge network.Edge) (ovn.Scop
 	if edge.Kind == network.NoEdge {
 		return "", nil
 	}
+	ports, err := r.ports(ctx, network.PortFilter{Edge: edge})
+	if err != nil {
+		return "", err
+	}
+	if len(ports) > 0 {
+		return topology.PortKind.Of(ports[0].ID), nil
+	}
 	nics, err := r.machines.NICs(ctx, r.db, "")
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(nics, func(n *machine.NIC) bool { return edgeOf(n) == edge })
-	if at < 0 {
-		return "", nil
-	}
-	ports, err := r.ports(ctx, network.PortFilter{MACs: []string{nics[at].MAC}})
-	if err != nil {
-		return "", err
-	}
-	for _, p := range ports {
-		if p.Edge == edge {
-			return topology.PortKind.Of(p.ID), nil
+	for _, n := range nics {
+		if n.Edge() == edge {
+			return topology.NICKind.Of(n.ID), nil
 		}
 	}
-	return topology.NICKind.Of(nics[at].ID), nil
+	return "", nil
 }

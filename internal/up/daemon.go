@@ -223,6 +223,9 @@ func (s *site) writeConfig() error {
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
 	c["home"], c["machines"] = s.Home, machines
 	s.configureOVN(c)
+	if err := s.configureMetadata(c); err != nil {
+		return err
+	}
 	if c["listen"], err = freeAddress(c["listen"], "127.0.0.1:8000"); err != nil {
 		return err
 	}

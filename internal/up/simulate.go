@@ -18,6 +18,7 @@ func (s *site) simulatedSteps() []step {
 		{"Make boot artefacts and an image for simulated machines", s.makeSimulatedFiles},
 		{"Start the simulated rack", s.startSimulated},
 		{"Start the control plane", s.startServer},
+		{"Bring the metadata service to the chassis", s.startChassis},
 		{"Log in as admin and make the tenant demo", s.makeTenant},
 		{"Enrol, inspect and clean the machines", s.enrolMachines},
 		{"Upload the image, make a flavor and a key pair", s.fillCloud},

@@ -78,6 +78,7 @@ func (s *site) steps() []step {
 		{"Build a small tenant image", s.buildTenantImage},
 		{"Start the virtual rack", s.startLab},
 		{"Start the control plane", s.startServer},
+		{"Bring the metadata service to the chassis", s.startChassis},
 		{"Log in as admin and make the tenant demo", s.makeTenant},
 		{"Enrol, inspect and clean the machines", s.enrolMachines},
 		{"Upload the image, make a flavor and a key pair", s.fillCloud},
@@ -167,7 +168,7 @@ func Down(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range []daemon{s.server(), s.lab()} {
+	for _, d := range append(s.chassis(), s.server(), s.lab()) {
 		stopped, err := d.stop(ctx)
 		if err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/agent/disk"
 	"github.com/ingotcloud/ingot/internal/configdrive"
 	"github.com/ingotcloud/ingot/internal/deployimage"
+	"github.com/ingotcloud/ingot/internal/metadata"
 )
 
 // What machines of the rack and those that boot directly have in common.
@@ -106,8 +107,8 @@ func writeDisk(ctx context.Context, path, raw string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	drive, err := configdrive.Build(configdrive.Content{
-		MetaData: map[string]any{"uuid": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "name": "bench", "hostname": "bench"},
+	drive, err := configdrive.Build(&metadata.Content{
+		ID: "7c9e6679-7425-40de-944b-e07fc1f90ae7", Name: "bench", Hostname: "bench",
 		NetworkData: map[string]any{
 			"links":    []any{map[string]any{"id": "nic", "type": "phy", "ethernet_mac_address": machineMAC}},
 			"networks": []any{map[string]any{"id": "net", "type": "ipv4", "link": "nic", "ip_address": "10.77.0.9", "netmask": "255.255.255.0", "routes": []any{}}},

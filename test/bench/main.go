@@ -81,6 +81,11 @@ func run(ctx context.Context, bin, dir string) (passed bool, err error) {
 		return false, err
 	}
 	report(lived.goals...)
+	nets, err := measureNetworks(ctx, bin, scratch)
+	if err != nil {
+		return false, err
+	}
+	report(nets...)
 	inGuest, err := bootGuest(ctx, scratch, accel, artifacts.Kernel)
 	if err != nil {
 		return false, err

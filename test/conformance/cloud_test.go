@@ -129,6 +129,18 @@ func (c *cloud) image(name string) (id string) {
 	return id
 }
 
+// external makes an external network, from which routers have their gateways and projects their floating IPs.
+func (c *cloud) external(name string) (id string) {
+	c.t.Helper()
+	neutron := c.service("network")
+	made := c.call(neutron, http.MethodPost, "v2.0/networks", object{"network": object{"name": name, "router:external": true}})
+	id = made["network"].(object)["id"].(string)
+	for version, cidr := range map[int]string{4: "203.0.113.0/24", 6: "2001:db8:ffff::/64"} {
+		c.call(neutron, http.MethodPost, "v2.0/subnets", object{"subnet": object{"network_id": id, "ip_version": version, "cidr": cidr, "enable_dhcp": false}})
+	}
+	return id
+}
+
 // flavor makes one that any of the machines fits.
 func (c *cloud) flavor(name string, ram, vcpus, disk int) (id string) {
 	c.t.Helper()

@@ -22,13 +22,12 @@ import (
 var (
 	run  = flag.String("tempest.run", "", `regular expression of Tempest's tests to run; "all": every suite; empty: tempest.fast`)
 	keep = flag.String("tempest.keep", "", "folder that keeps Tempest's output and log")
+
+	workers = flag.Int("tempest.workers", 2, "how many of Tempest's workers there are; its network tests sleep most of their time, so that more are faster")
 )
 
 // suites are all that is run with -tempest.run=all.
 var suites = []string{"identity", "image", "compute", "network", "volume"}
-
-// workers of Tempest.
-const workers = "2"
 
 // discover is where Debian's python3-tempest has what finds the tests.
 const discover = "/usr/lib/python3/dist-packages/tempest/test_discover"
@@ -100,7 +99,7 @@ func tempest(t *testing.T, c *cloud, selected []string) map[string]result {
 		return string(out), err
 	}
 	// Both fail when a test fails, which is for us to judge.
-	ran, runErr := stestr(append([]string{"run", "--concurrency", workers}, selected...)...)
+	ran, runErr := stestr(append([]string{"run", "--concurrency", strconv.Itoa(*workers)}, selected...)...)
 	told, toldErr := stestr("last", "--force-subunit-trace")
 	if err := os.WriteFile(filepath.Join(folder, "output"), []byte(told), 0o600); err != nil {
 		t.Error(err)
@@ -148,7 +147,7 @@ func parse(out io.Reader) map[string]result {
 // suite is what a test counts for: tempest.api.compute.servers.… is of compute.servers, tempest.api.image.… of image.
 var suite = regexp.MustCompile(`tempest\.(?:api\.)?(compute\.[a-z_]+|[a-z_]+)`)
 
-// report prints what became of each suite; seconds are those of its tests, of which two run at once.
+// report prints what became of each suite; seconds are those of its tests, of which several run at once.
 func report(results map[string]result) {
 	type count map[string]int
 	counts, took := map[string]count{}, map[string]float64{}

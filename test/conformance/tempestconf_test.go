@@ -48,8 +48,10 @@ func (c *cloud) tempestConf(folder string) map[string]section {
 			"enable_instance_password": false, // nobody sets a password on a machine of the tenant's own
 			"disk_config":              true, "config_drive": true, "metadata_service": false,
 		},
-		"validation":              {"run_validation": false}, // nobody to log in to on a simulated machine
-		"network":                 {"build_timeout": 30, "build_interval": 1},
+		"validation": {"run_validation": false}, // nobody to log in to on a simulated machine
+		"network": {
+			"build_timeout": 30, "build_interval": 1, "public_network_id": c.external("tempest-outside"), "floating_network_name": "tempest-outside",
+		},
 		"network-feature-enabled": {"ipv6": true, "ipv6_subnet_attributes": true, "api_extensions": strings.Join(c.extensions(), ",")},
 		// The tests upload noise, and ingot takes as an image only what a machine can have as its disk: noise is raw.
 		"image":                  {"build_timeout": 30, "build_interval": 1, "container_formats": "bare", "disk_formats": "raw"},

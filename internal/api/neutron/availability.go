@@ -12,6 +12,7 @@ import (
 func (a *api) availabilityRoutes() []osapi.Route {
 	return []osapi.Route{
 		{Method: http.MethodGet, Pattern: "/v2.0/availability_zones", Policy: osapi.Reader, Handle: listZones},
+		{Method: http.MethodGet, Pattern: "/v2.0/service-providers", Policy: osapi.Reader, Handle: listServiceProviders},
 		{Method: http.MethodGet, Pattern: "/v2.0/network-ip-availabilities", Policy: osapi.SystemReader, Handle: a.listIPAvailabilities},
 		{Method: http.MethodGet, Pattern: "/v2.0/network-ip-availabilities/{id}", Policy: osapi.SystemReader, Handle: a.showIPAvailability},
 	}
@@ -25,6 +26,13 @@ func listZones(r *osapi.Request) (any, error) {
 	}
 	kept, err := filter(r.Query(), all, all[0])
 	return object{"availability_zones": kept}, err
+}
+
+// listServiceProviders: each service has the one that the cloud is made with.
+func listServiceProviders(r *osapi.Request) (any, error) {
+	all := []object{{"service_type": "L3_ROUTER_NAT", "name": "ovn", "default": true}}
+	kept, err := filter(r.Query(), all, all[0])
+	return object{"service_providers": kept}, err
 }
 
 // ipAvailability tells how full a network is, and each of its subnets.

@@ -61,6 +61,7 @@ var extensions = []extension{
 	{"security-groups-remote-address-group", "Remote address group id field for security group rules", "Rules can name address groups.", "2020-08-25T10:00:00-00:00"},
 	{"security-groups-rules-belongs-to-default-sg", "Security group rules belonging to the project's default security group", "Rules tell whether they are the default group's.", "2022-08-16T10:00:00-00:00"},
 	{"security-groups-shared-filtering", "Security group filtering on the shared field", "Security groups can be filtered by whether they are shared.", "2021-10-05T09:00:00-00:00"},
+	{"service-type", "Neutron Service Type Management", "Tells who provides services such as routing.", "2013-01-20T00:00:00-00:00"},
 	{"sorting", "Sorting support", "Lists can be sorted.", "2016-06-12T00:00:00-00:00"},
 	{"standard-attr-description", "standard-attr-description", "Objects have descriptions.", "2016-02-10T10:00:00-00:00"},
 	{"standard-attr-revisions", "Resource revision numbers", "Objects count their changes.", "2016-04-11T10:00:00-00:00"},

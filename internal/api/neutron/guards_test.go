@@ -20,24 +20,24 @@ func (c *cloud) post(token, collection, key string, fields object) object {
 	return c.call(token, "POST", "/"+collection, object{key: fields}, 201)[key].(object)
 }
 
-// guards are one of each kind of thing that guards a port, all the project demo's.
+// guards are one of each kind of thing that guards a port, all one project's.
 type guards struct {
 	ids        map[string]string // by the first part of their paths
 	rule, port string            // the policy's, and the trunk's
 }
 
-func (c *cloud) guards() guards {
+func (c *cloud) guards(token string) guards {
 	c.t.Helper()
-	g := guards{ids: map[string]string{}, port: c.port(demo, nil)["id"].(string)}
+	g := guards{ids: map[string]string{}, port: c.port(token, nil)["id"].(string)}
 	keep := func(collection string, o object) object { g.ids[collection] = o["id"].(string); return o }
-	group := keep("security-groups", c.post(demo, "security-groups", "security_group", object{"name": "web"}))
-	keep("security-group-rules", c.post(demo, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}))
-	keep("address-groups", c.post(demo, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.0.0/16"}}))
-	keep("trunks", c.post(demo, "trunks", "trunk", object{"port_id": g.port}))
-	policy := c.post(admin, "qos/policies", "policy", object{"name": "gold", "tenant_id": demoProject})["id"].(string)
+	group := keep("security-groups", c.post(token, "security-groups", "security_group", object{"name": "web"}))
+	keep("security-group-rules", c.post(token, "security-group-rules", "security_group_rule", object{"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}))
+	keep("address-groups", c.post(token, "address-groups", "address_group", object{"name": "offices", "addresses": []string{"10.1.0.0/16"}}))
+	keep("trunks", c.post(token, "trunks", "trunk", object{"port_id": g.port}))
+	policy := c.post(admin, "qos/policies", "policy", object{"name": "gold", "tenant_id": projects[token]})["id"].(string)
 	g.rule = c.post(admin, "qos/policies/"+policy+"/bandwidth_limit_rules", "bandwidth_limit_rule", object{"max_kbps": 1000})["id"].(string)
 	for _, collection := range []string{"security-groups", "trunks"} {
-		c.call(demo, "PUT", "/"+collection+"/"+g.ids[collection]+"/tags/red", nil, 201)
+		c.call(token, "PUT", "/"+collection+"/"+g.ids[collection]+"/tags/red", nil, 201)
 	}
 	c.call(admin, "PUT", "/qos/policies/"+policy+"/tags/red", nil, 201)
 	g.ids["qos"] = policy
@@ -47,7 +47,7 @@ func (c *cloud) guards() guards {
 // Each route that leads to a guard answers another project as if there were none; each list leaves it out.
 func TestForeignGuards(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
-	g := c.guards()
+	g := c.guards(demo)
 	addresses := object{"addresses": []string{"10.0.0.0/8"}}
 	subports := object{"sub_ports": []object{{"port_id": "some", "segmentation_type": "vlan", "segmentation_id": 5}}}
 	bodies := map[string]object{

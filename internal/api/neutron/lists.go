@@ -6,17 +6,44 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/network"
 )
 
 // list answers for a collection: the objects as the caller sees them, filtered by any of their fields, sorted, cut to a
 // page, reduced to the fields asked for. example is an object with all fields, because a list may be empty.
 func list(r *osapi.Request, key string, all []object, example object) (any, error) {
+	return listPage(r, key, network.Page{}, all, example)
+}
+
+// storePage is the page that is asked for, if the store finds it by itself: without an order, and by filters that it knows.
+// Otherwise it is the whole list, of which the page is cut here.
+func storePage(r *osapi.Request, known ...string) network.Page {
+	asked := r.HTTP.URL.Query()
+	if asked.Has("project_id") && asked.Has("tenant_id") { // it asks for one of them
+		return network.Page{}
+	}
+	for name := range asked {
+		if !slices.Contains(known, name) && name != "limit" && name != "marker" && name != "fields" {
+			return network.Page{}
+		}
+	}
+	q := r.Query()
+	page := network.Page{After: q.String("marker"), Limit: q.Int("limit", 0)}
+	if q.Err() != nil || page.Limit == 0 {
+		return network.Page{}
+	}
+	return page
+}
+
+// listPage is list for what the store has cut to the page already; the zero one: it has not.
+func listPage(r *osapi.Request, key string, cut network.Page, all []object, example object) (any, error) {
 	q := r.Query()
 	reverse := q.Bool("page_reverse", false)
 	page := q.Page(osapi.Paging{Max: math.MaxInt, Keys: slices.Sorted(maps.Keys(example)), ZeroIsAll: true})
@@ -25,6 +52,9 @@ func list(r *osapi.Request, key string, all []object, example object) (any, erro
 		return nil, err
 	}
 	order(kept, page.Sort, reverse)
+	if cut != (network.Page{}) {
+		page.Marker = ""
+	}
 	kept, _, err = osapi.Cut(page, kept, func(o object) string { return o["id"].(string) })
 	if err != nil {
 		return nil, err
@@ -143,6 +173,18 @@ func byAddress(values []string) (func(object) bool, error) {
 			return true
 		})
 	}, nil
+}
+
+// addressesIn are the addresses that byAddress asks for; none where it asks for others, too.
+func addressesIn(values []string) (asked []netip.Addr) {
+	for _, v := range values {
+		part, want, _ := strings.Cut(v, "=")
+		addr, err := netip.ParseAddr(want)
+		if part == "ip_address" && err == nil {
+			asked = append(asked, addr)
+		}
+	}
+	return asked
 }
 
 var tagFilters = map[string]func(has, want []string) bool{

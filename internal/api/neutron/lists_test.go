@@ -1,6 +1,7 @@
 package neutron_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -128,4 +129,49 @@ func TestSortingPagingAndFields(t *testing.T) {
 	if body["ports_links"] != nil {
 		t.Errorf("links without a limit: %v", body["ports_links"])
 	}
+}
+
+// The store cuts pages as the whole list is, whoever looks.
+func TestPagesOfTheStore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := boot(t, d)
+		for _, token := range []string{demo, other, demo} {
+			net := c.make(token, "network", object{"name": "n"})["id"]
+			for i := range 3 {
+				c.make(token, "subnet", object{"name": "n", "network_id": net, "ip_version": 4, "cidr": fmt.Sprintf("10.%d.0.0/24", i+1)})
+				c.make(token, "port", object{"name": "n", "network_id": net})
+			}
+		}
+		ids := func(token, kind, query string) (list []string) {
+			for _, o := range c.call(token, "GET", "/"+kind+"?"+query, nil, 200)[kind].([]any) {
+				list = append(list, o.(object)["id"].(string))
+			}
+			return list
+		}
+		for _, token := range []string{demo, other, admin, reader} {
+			for _, kind := range []string{"networks", "subnets", "ports"} {
+				for _, by := range []string{"", "&name=n", "&project_id=" + demoProject, "&tenant_id=" + otherProject + "&name=n", "&name=nothing"} {
+					whole := ids(token, kind, "fields=id"+by)
+					var paged []string
+					for query := "fields=id&limit=2" + by; ; {
+						page := ids(token, kind, query)
+						if paged = append(paged, page...); len(page) < 2 || len(paged) > len(whole) {
+							break
+						}
+						query = "fields=id&limit=2" + by + "&marker=" + page[1]
+					}
+					if !slices.Equal(paged, whole) {
+						t.Errorf("%s of %s by %q: in pages %v, at once %v", kind, token, by, paged, whole)
+					}
+				}
+			}
+		}
+		foreign := ids(other, "ports", "name=n&project_id="+otherProject)[0]
+		c.fails(demo, "GET", "/ports?limit=2&marker="+foreign, nil, 400, "HTTPBadRequest")
+		c.fails(demo, "GET", "/ports?limit=2&marker=nothing", nil, 400, "HTTPBadRequest")
+		address := c.make(demo, "port", object{"network_id": ids(demo, "networks", "name=n")[0], "name": "its"})["fixed_ips"].([]any)[0].(object)["ip_address"].(string)
+		if got := c.names(demo, "ports", "fixed_ips=ip_address%3D"+address); !slices.Contains(got, "its") {
+			t.Errorf("by its address: %v", got)
+		}
+	})
 }

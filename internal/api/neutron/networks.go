@@ -49,9 +49,9 @@ func networkObject(r *osapi.Request, n *network.Network) object {
 }
 
 func (a *api) listNetworks(r *osapi.Request) (any, error) {
-	q := r.Query()
+	q, page := r.Query(), storePage(r, "id", "project_id", "tenant_id", "name")
 	found, err := a.networks.Networks(r.Context(), a.db, viewer(r), network.NetworkFilter{ // what the store finds by itself
-		IDs: q.Strings("id"), Projects: projects(q), Names: q.Strings("name"),
+		IDs: q.Strings("id"), Projects: projects(q), Names: q.Strings("name"), Page: page,
 	})
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (a *api) listNetworks(r *osapi.Request) (any, error) {
 	for _, n := range found {
 		all = append(all, networkObject(r, n))
 	}
-	return list(r, "networks", all, networkObject(r, &network.Network{}))
+	return listPage(r, "networks", page, all, networkObject(r, &network.Network{}))
 }
 
 func (a *api) showNetwork(r *osapi.Request) (any, error) {

@@ -35,7 +35,7 @@ const (
 // cloud is a running Networking API with a flat network of 100 addresses.
 type cloud struct {
 	*osapitest.Server
-	t        *testing.T
+	t        testing.TB
 	db       *db.DB
 	clock    *clock.Fake
 	networks *network.Service
@@ -48,7 +48,7 @@ type cloud struct {
 }
 
 // domain is the cloud without its API.
-func domain(t *testing.T, d *db.DB, project string) *cloud {
+func domain(t testing.TB, d *db.DB, project string) *cloud {
 	t.Helper()
 	c := &cloud{t: t, db: d, clock: clock.NewFake()}
 	c.networks = network.New(d, c.clock, slog.New(slog.DiscardHandler))
@@ -77,7 +77,7 @@ func (c *cloud) services() neutron.Services {
 	return neutron.Services{Networks: c.networks, Routers: c.routers, Groups: c.groups, Policies: c.policies, Trunks: c.trunks}
 }
 
-func boot(t *testing.T, d *db.DB) *cloud {
+func boot(t testing.TB, d *db.DB) *cloud {
 	t.Helper()
 	c := domain(t, d, adminProject)
 	c.Server = osapitest.Serve(t, neutron.Dialect(c.services(), d))
@@ -407,7 +407,7 @@ func TestForeignTenants(t *testing.T) {
 	exceptions := map[string]int{
 		"GET /": 200, "GET /v2.0": 200, "GET /v2.0/extensions": 200, "GET /v2.0/networks/{id}/dhcp-agents": 403, "GET /v2.0/quotas": 403,
 		"GET /v2.0/quotas/{project}": 403, "GET /v2.0/quotas/{project}/default": 403, "GET /v2.0/quotas/{project}/details": 403,
-		"GET /v2.0/quotas/{project}/details.json": 403, "GET /v2.0/availability_zones": 200,
+		"GET /v2.0/quotas/{project}/details.json": 403, "GET /v2.0/availability_zones": 200, "GET /v2.0/service-providers": 200,
 		"GET /v2.0/network-ip-availabilities": 403, "GET /v2.0/network-ip-availabilities/{id}": 403,
 		"POST /v2.0/networks": 400, "POST /v2.0/address-scopes": 400, // for another project
 		"POST /v2.0/subnets": 404, "POST /v2.0/ports": 404, "POST /v2.0/subnetpools": 404, "POST /v2.0/rbac-policies": 404, // of another project

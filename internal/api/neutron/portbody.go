@@ -109,8 +109,9 @@ func (a *api) newPort(r *osapi.Request, tx *db.Tx, b *portBody) (spec network.Ne
 		Project: spec.Project, Network: n.ID, Name: b.Name.Value, Description: b.Description.Value, MAC: b.MAC.Value, FixedIPs: b.addresses(&f),
 		DeviceID: b.DeviceID.Value, DeviceOwner: b.DeviceOwner.Value, DNSName: b.DNSName.Value, VNIC: b.VNIC.Value,
 		AdminDown: b.AdminUp.Set && !b.AdminUp.Null && !bool(b.AdminUp.Value), PortSecurity: truthOf(&f, "port_security_enabled", b.PortSecurity),
-		AllowedPairs: b.pairs(&f), QoS: b.QoSPolicy.Value, Profile: b.Profile.Value, Tags: b.Tags.Value,
+		AllowedPairs: b.pairs(&f), QoS: b.QoSPolicy.Value, Profile: b.Profile.Value, Tags: b.Tags.Value, Anywhere: r.Caller.IsAdmin(),
 	}
+	b.noneTwice(&f)
 	if b.SecurityGroups.Set {
 		spec.SecurityGroups = append([]string{}, b.SecurityGroups.Value...)
 	}
@@ -155,7 +156,8 @@ func (a *api) portChange(r *osapi.Request, tx *db.Tx, p *network.Port, b *portBo
 		AdminUp: truthOf(&f, "admin_state_up", b.AdminUp), PortSecurity: truthOf(&f, "port_security_enabled", b.PortSecurity),
 		Groups: orNone(b.SecurityGroups), DHCPOptions: b.options(&f),
 	}
-	if ips := b.addresses(&f); ips != nil && !slices.Equal(ips, p.FixedIPs) {
+	b.noneTwice(&f)
+	if ips := b.addresses(&f); ips != nil && !p.Has(ips) {
 		c.FixedIPs = &ips
 	}
 	if b.AddressPairs.Set {
@@ -241,6 +243,14 @@ func edgeOf(profile object) (network.Edge, error) {
 	info, _ := link["switch_info"].(string)
 	port, _ := link["port_id"].(string)
 	return network.ParseEdge(info, port)
+}
+
+// noneTwice fails for a group that is named twice.
+func (b *portBody) noneTwice(f *fields) {
+	groups := slices.Sorted(slices.Values(b.SecurityGroups.Value))
+	if len(slices.Compact(slices.Clone(groups))) < len(groups) {
+		f.fail("security_groups", "Duplicate items in the list: '%s'", strings.Join(b.SecurityGroups.Value, ", "))
+	}
 }
 
 // addresses is nil when the body has none.

@@ -103,9 +103,10 @@ func projects(q *osapi.Query) []string {
 }
 
 func (a *api) listPorts(r *osapi.Request) (any, error) {
-	q := r.Query()
+	q, page := r.Query(), storePage(r, "id", "network_id", "project_id", "tenant_id", "device_id", "mac_address", "name")
 	found, err := a.networks.Ports(r.Context(), a.db, viewer(r), network.PortFilter{ // what the store finds by itself
 		IDs: q.Strings("id"), Networks: q.Strings("network_id"), Projects: projects(q), Devices: q.Strings("device_id"), MACs: q.Strings("mac_address"), Names: q.Strings("name"),
+		Addresses: addressesIn(q.Strings("fixed_ips")), Page: page,
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (a *api) listPorts(r *osapi.Request) (any, error) {
 	if err := a.addTrunkDetails(r, all...); err != nil {
 		return nil, err
 	}
-	return list(r, "ports", all, portObject(r, &network.Port{}))
+	return listPage(r, "ports", page, all, portObject(r, &network.Port{}))
 }
 
 func (a *api) showPort(r *osapi.Request) (any, error) {

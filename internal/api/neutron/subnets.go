@@ -45,9 +45,9 @@ func subnetObject(s *network.Subnet) object {
 }
 
 func (a *api) listSubnets(r *osapi.Request) (any, error) {
-	q := r.Query()
+	q, page := r.Query(), storePage(r, "id", "network_id", "project_id", "tenant_id", "name")
 	found, err := a.networks.Subnets(r.Context(), a.db, viewer(r), network.SubnetFilter{ // what the store finds by itself
-		IDs: q.Strings("id"), Networks: q.Strings("network_id"), Projects: projects(q), Names: q.Strings("name"),
+		IDs: q.Strings("id"), Networks: q.Strings("network_id"), Projects: projects(q), Names: q.Strings("name"), Page: page,
 	})
 	if err != nil {
 		return nil, err
@@ -56,7 +56,26 @@ func (a *api) listSubnets(r *osapi.Request) (any, error) {
 	for _, s := range found {
 		all = append(all, subnetObject(s))
 	}
-	return list(r, "subnets", all, subnetObject(&network.Subnet{}))
+	example := subnetObject(&network.Subnet{})
+	if q.Has("shared") {
+		if err := a.addShared(r, all, example); err != nil {
+			return nil, err
+		}
+	}
+	return listPage(r, "subnets", page, all, example)
+}
+
+// addShared tells of each subnet whether its network is shared: Neutron filters by that and shows it nowhere else.
+func (a *api) addShared(r *osapi.Request, subnets []object, example object) error {
+	networks, err := a.networks.Networks(r.Context(), a.db, viewer(r), network.NetworkFilter{})
+	shared := map[any]bool{}
+	for _, n := range networks {
+		shared[n.ID] = n.Shared
+	}
+	for _, o := range append(subnets, example) {
+		o["shared"] = shared[o["network_id"]]
+	}
+	return err
 }
 
 func (a *api) showSubnet(r *osapi.Request) (any, error) {

@@ -32,6 +32,7 @@ func (a *api) tagged() map[string]tagged {
 
 		"security-groups": {a, groupTable, a.groupOf},
 		"qos/policies":    {a, policyTable, a.policyOf},
+		"policies":        {a, policyTable, a.policyOf}, // where Neutron has them
 		"trunks":          {a, trunk.Table, a.trunkOf},
 	}
 }

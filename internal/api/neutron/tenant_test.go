@@ -167,7 +167,7 @@ func TestPairsOptionsAndSecurity(t *testing.T) {
 	c := boot(t, dbtest.SQLite(t))
 	n := c.make(demo, "network", nil)
 	p := c.make(demo, "port", object{
-		"network_id": n["id"], "allowed_address_pairs": []object{{"ip_address": "10.0.0.7"}, {"ip_address": "10.9.0.0/16", "mac_address": "FA:16:3E:00:00:01"}},
+		"network_id": n["id"], "security_groups": []string{}, "allowed_address_pairs": []object{{"ip_address": "10.0.0.7"}, {"ip_address": "10.9.0.0/16", "mac_address": "FA:16:3E:00:00:01"}},
 		"extra_dhcp_opts": []object{{"opt_name": "bootfile-name", "opt_value": "x"}, {"opt_name": "mtu", "opt_value": nil}},
 	})
 	want := fmt.Sprintf("[map[ip_address:10.0.0.7 mac_address:%s] map[ip_address:10.9.0.0/16 mac_address:fa:16:3e:00:00:01]]", p["mac_address"])
@@ -312,4 +312,49 @@ func TestIPAvailabilities(t *testing.T) {
 		t.Errorf("of IPv4: %v", list)
 	}
 	c.fails(admin, "GET", "/network-ip-availabilities/some", nil, 404, "NetworkNotFound")
+}
+
+func TestWhatTheCloudRefusesToUndo(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	out, _ := c.newNetwork(admin, "203.0.113.0/24", true)
+	policy := c.call(admin, "GET", "/rbac-policies?object_id="+out, nil, 200)["rbac_policies"].([]any)[0].(object)["id"].(string)
+	c.call(admin, "PUT", "/networks/"+out, object{"network": object{"is_default": true}}, 200)
+	c.fails(admin, "DELETE", "/rbac-policies/"+policy, nil, 409, "RbacPolicyInUse")
+	c.call(admin, "PUT", "/networks/"+out, object{"network": object{"is_default": false}}, 200)
+	router := c.router(demo, object{"external_gateway_info": object{"network_id": out}})["id"].(string)
+	c.fails(admin, "DELETE", "/rbac-policies/"+policy, nil, 409, "NetworkInUse")
+	c.call(demo, "DELETE", "/routers/"+router, nil, 204)
+
+	// An external network goes with floating IPs that lead nowhere, and not with others.
+	l := c.joined(demo)
+	idle := c.floatingIP(demo, l, nil)["id"].(string)
+	busy := c.floatingIP(demo, l, object{"port_id": l.port})["id"].(string)
+	c.call(demo, "PUT", "/floatingips/"+busy, object{"floatingip": object{"port_id": nil}}, 200)
+	c.call(demo, "PUT", "/routers/"+l.router, object{"router": object{"external_gateway_info": nil}}, 200)
+	c.call(admin, "DELETE", "/networks/"+l.out, nil, 204)
+	c.fails(demo, "GET", "/floatingips/"+idle, nil, 404, "FloatingIPNotFound")
+	c.call(admin, "DELETE", "/rbac-policies/"+policy, nil, 204)
+	if n := c.call(admin, "GET", "/networks/"+out, nil, 200)["network"].(object); n["router:external"] != false {
+		t.Errorf("nobody may use it as an external network, and it is one: %v", n)
+	}
+}
+
+func TestPortsByAdminsAndAsTheyAre(t *testing.T) {
+	c := boot(t, dbtest.SQLite(t))
+	net, _ := c.newNetwork(demo, "10.1.0.0/24", false)
+	if p := c.port(admin, object{"network_id": net}); p["project_id"] != adminProject {
+		t.Errorf("an admin's port on a tenant's network: %v", p)
+	}
+	l := c.joined(demo)
+	legs := c.call(demo, "GET", "/ports?device_id="+l.router, nil, 200)["ports"].([]any)
+	leg := legs[0].(object)["id"].(string)
+	c.call(demo, "PUT", "/ports/"+leg, object{"port": object{"fixed_ips": []object{{"subnet_id": l.subnet}}}}, 200) // it has that
+	c.fails(demo, "PUT", "/ports/"+leg, object{"port": object{"fixed_ips": []object{{"ip_address": "10.1.0.9"}}}}, 409, "ServicePortInUse")
+	c.fails(demo, "PUT", "/ports/"+l.port, object{"port": object{"security_groups": []string{"a", "b", "a"}}}, 400, "HTTPBadRequest")
+	if got := c.names(demo, "subnets", "shared=true"); len(got) != 1 {
+		t.Errorf("subnets of shared networks: %v", got)
+	}
+	if got := c.names(demo, "subnets", "shared=false"); len(got) != 2 {
+		t.Errorf("subnets of networks that are not: %v", got)
+	}
 }

@@ -126,15 +126,17 @@ func place(p jsontext.Pointer) string {
 	return strconv.Quote(strings.Join(parts, "."))
 }
 
+// checkTokens finds what is too deep, and texts with a NUL, which PostgreSQL has no place for.
 func checkTokens(text []byte) error {
+	nul := bytes.Contains(text, []byte(`\u0000`)) // perhaps
 	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for {
 		token, err := d.ReadToken()
 		if err != nil {
 			return nil //nolint:nilerr // the real decoder says what is wrong, better
 		}
-		if token.Kind() == '"' && strings.ContainsRune(token.String(), 0) { // PostgreSQL has no place for it
-			return fault.New(fault.Invalid, "Invalid input: a string holds the character U+0000, which is not printable.")
+		if nul && token.Kind() == '"' && !plain(token.String()) {
+			return fault.New(fault.Invalid, "Invalid input for field %s: a text cannot have the character NUL.", place(d.StackPointer()))
 		}
 		if d.StackDepth() > maxDepth {
 			return fault.New(fault.Invalid, "The JSON is nested deeper than %d levels.", maxDepth)

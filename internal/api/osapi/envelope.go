@@ -50,7 +50,7 @@ var statuses = map[fault.Kind]int{
 }
 
 func (d *Dialect) failure(err error, requestID string) Failure {
-	f := Failure{Kind: fault.KindOf(err), Message: fault.Message(err)}
+	f := Failure{Kind: fault.KindOf(err), Message: shorten(fault.Message(err))}
 	if f.Kind == fault.Internal && db.IsFull(err) { // any write of any handler may meet it
 		f.Kind, f.Message = fault.Unavailable, "There is no room left to record this; the cloud's operator must make some before you try again."
 	}
@@ -101,7 +101,7 @@ func NeutronEnvelope(f Failure) (string, any) {
 
 var neutronTypes = map[int]string{
 	400: "HTTPBadRequest", 401: "HTTPUnauthorized", 403: "PolicyNotAuthorized", 404: "HTTPNotFound", 405: "HTTPMethodNotAllowed",
-	409: "Conflict", 413: "HTTPRequestEntityTooLarge", 415: "HTTPUnsupportedMediaType", 429: "HTTPTooManyRequests",
+	409: "Conflict", 413: "HTTPRequestEntityTooLarge", 414: "HTTPRequestURITooLong", 415: "HTTPUnsupportedMediaType", 429: "HTTPTooManyRequests",
 	501: "HTTPNotImplemented", 503: "ServiceUnavailable",
 }
 

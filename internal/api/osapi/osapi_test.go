@@ -159,6 +159,7 @@ func TestBodies(t *testing.T) {
 		{`{"server": `, 400, "Malformed JSON"},
 		{`[]`, 400, `(the whole body)`},
 		{deep, 400, "nested deeper"},
+		{`{"server": {"name": "a\u0000b"}}`, 400, `field \"server.name\": a text cannot`},
 		{``, 400, "needs a JSON body"},
 		{`{"server": {"name": "` + strings.Repeat("x", 1<<20) + `"}}`, 413, "overLimit"},
 	} {
@@ -352,5 +353,25 @@ func TestTimeoutIsUnavailable(t *testing.T) {
 	handler.ServeHTTP(w, httptest.NewRequest("GET", "/wait", nil))
 	if w.Code != 503 {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestTextIsText(t *testing.T) {
+	echo := func(r *osapi.Request) (any, error) {
+		return nil, fault.New(fault.Invalid, "%s%s is no good", r.Path("id"), r.Query().String("name"))
+	}
+	s := osapitest.Serve(t, osapi.Dialect{Name: "x", Mount: "/x", Envelope: osapi.NeutronEnvelope, Routes: []osapi.Route{
+		{Method: "GET", Pattern: "/{id}", Policy: osapi.Any, Handle: echo},
+	}})
+	for path, status := range map[string]int{
+		"/x/a%00b": 400, "/x/%ff": 400, "/x/a?name=%00": 400, "/x/a?name=%ff": 400, "/x/a?%00=a": 400, "/x/a?name=%zz": 400,
+		"/x/a?name=" + strings.Repeat("ä", 10000): 400, "/x/" + strings.Repeat("a", 40000): 414, "/x/a?name=" + strings.Repeat("a", 40000): 414,
+	} {
+		got := s.Do("demo", "GET", path, nil)
+		said, _ := got.Body["NeutronError"].(map[string]any)
+		message, _ := said["message"].(string)
+		if got.Status != status || message == "" || len(message) > 3000 {
+			t.Errorf("%.50s: %d %.3000s, want %d", path, got.Status, got.Text, status)
+		}
 	}
 }

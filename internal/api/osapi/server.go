@@ -146,6 +146,9 @@ func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request
 		return nil, fault.Wrap(err, fault.Invalid, "The path or the query is malformed.")
 	}
 	r.HTTP = h
+	if err := checkText(h.URL); err != nil {
+		return nil, err
+	}
 	r.Version, err = d.Versions.negotiate(h.Header, out.Header())
 	if err != nil {
 		return nil, err

@@ -206,6 +206,15 @@ func (c *Cluster) Namespace(chassis string) string {
 	return ch.netns
 }
 
+// OVS is the endpoint of the database of a chassis' Open vSwitch; "" when there is no such chassis.
+func (c *Cluster) OVS(chassis string) string {
+	ch, err := c.find(chassis)
+	if err != nil {
+		return ""
+	}
+	return ch.endpoint()
+}
+
 func (c *Cluster) find(chassis string) (*chassis, error) {
 	for _, ch := range c.chassis {
 		if ch.Name == chassis {

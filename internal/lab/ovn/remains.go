@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -168,9 +169,17 @@ func sweep(dir string) error {
 	if err := end(pids...); err != nil {
 		return err
 	}
+	names, err := netns.Names()
+	if err != nil {
+		return err
+	}
 	for _, part := range left.Parts {
-		if err := netns.Delete(left.namespace(part)); err != nil {
-			return err
+		for _, name := range names { // its own, and what an `ingot chassis` of that name made and left
+			if own := left.namespace(part); name == own || strings.HasPrefix(name, own+"-metadata-") {
+				if err := netns.Delete(name); err != nil {
+					return err
+				}
+			}
 		}
 		files, err := filepath.Glob(filepath.Join(dir, part, "*"))
 		if err != nil {

@@ -54,7 +54,7 @@ var northbound = kept{
 var southbound = kept{
 	"Chassis":         {only: []string{"name", "hostname", "other_config"}},
 	"Chassis_Private": {only: []string{"name", "chassis", "nb_cfg", "nb_cfg_timestamp"}},
-	"Port_Binding":    {only: []string{"logical_port", "type", "chassis", "up", "datapath", "tunnel_key"}},
+	"Port_Binding":    {only: []string{"logical_port", "type", "chassis", "up", "datapath", "tunnel_key", "mac"}},
 }
 
 func main() {

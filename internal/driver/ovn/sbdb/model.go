@@ -104,6 +104,15 @@ var schema = `{
         "logical_port": {
           "type": "string"
         },
+        "mac": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
         "tunnel_key": {
           "type": {
             "key": {

@@ -8,13 +8,14 @@ const PortBindingTable = "Port_Binding"
 
 // PortBinding defines an object in Port_Binding table
 type PortBinding struct {
-	UUID        string  `ovsdb:"_uuid"`
-	Chassis     *string `ovsdb:"chassis"`
-	Datapath    string  `ovsdb:"datapath"`
-	LogicalPort string  `ovsdb:"logical_port"`
-	TunnelKey   int     `ovsdb:"tunnel_key" validate:"min=1,max=32767"`
-	Type        string  `ovsdb:"type"`
-	Up          *bool   `ovsdb:"up"`
+	UUID        string   `ovsdb:"_uuid"`
+	Chassis     *string  `ovsdb:"chassis"`
+	Datapath    string   `ovsdb:"datapath"`
+	LogicalPort string   `ovsdb:"logical_port"`
+	MAC         []string `ovsdb:"mac"`
+	TunnelKey   int      `ovsdb:"tunnel_key" validate:"min=1,max=32767"`
+	Type        string   `ovsdb:"type"`
+	Up          *bool    `ovsdb:"up"`
 }
 
 func (a *PortBinding) GetUUID() string {
@@ -51,6 +52,34 @@ func (a *PortBinding) GetLogicalPort() string {
 	return a.LogicalPort
 }
 
+func (a *PortBinding) GetMAC() []string {
+	return a.MAC
+}
+
+func copyPortBindingMAC(a []string) []string {
+	if a == nil {
+		return nil
+	}
+	b := make([]string, len(a))
+	copy(b, a)
+	return b
+}
+
+func equalPortBindingMAC(a, b []string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i, v := range a {
+		if b[i] != v {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *PortBinding) GetTunnelKey() int {
 	return a.TunnelKey
 }
@@ -84,6 +113,7 @@ func equalPortBindingUp(a, b *bool) bool {
 func (a *PortBinding) DeepCopyInto(b *PortBinding) {
 	*b = *a
 	b.Chassis = copyPortBindingChassis(a.Chassis)
+	b.MAC = copyPortBindingMAC(a.MAC)
 	b.Up = copyPortBindingUp(a.Up)
 }
 
@@ -107,6 +137,7 @@ func (a *PortBinding) Equals(b *PortBinding) bool {
 		equalPortBindingChassis(a.Chassis, b.Chassis) &&
 		a.Datapath == b.Datapath &&
 		a.LogicalPort == b.LogicalPort &&
+		equalPortBindingMAC(a.MAC, b.MAC) &&
 		a.TunnelKey == b.TunnelKey &&
 		a.Type == b.Type &&
 		equalPortBindingUp(a.Up, b.Up)

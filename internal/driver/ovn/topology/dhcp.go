@@ -203,7 +203,7 @@ var optionsV4Known = aliases(map[string]dhcpOption{
 })
 
 var optionsV6Known = aliases(map[string]dhcpOption{
-	"dns-server 23":    {"dns_server", addressList},
+	"dns-server 23":    {"dns_server", addressListV6},
 	"domain-search 24": {"domain_search", quoted},
 })
 
@@ -219,17 +219,24 @@ func aliases(options map[string]dhcpOption) map[string]dhcpOption {
 
 func oneAddress(value string) (string, bool) {
 	a, err := netip.ParseAddr(value)
-	return a.String(), err == nil && a.Zone() == ""
+	return a.String(), err == nil && a.Is4()
 }
 
-func addressList(value string) (string, bool) {
+func addressList(value string) (string, bool) { return listOf(value, netip.Addr.Is4) }
+
+func addressListV6(value string) (string, bool) {
+	return listOf(value, func(a netip.Addr) bool { return a.Is6() && !a.Is4In6() && a.Zone() == "" })
+}
+
+// listOf reads addresses of one kind: OVN answers nothing at all where one of the other version stands.
+func listOf(value string, fits func(netip.Addr) bool) (string, bool) {
 	var list []string
 	for part := range strings.SplitSeq(value, ",") {
-		a, ok := oneAddress(strings.TrimSpace(part))
-		if !ok {
+		a, err := netip.ParseAddr(strings.TrimSpace(part))
+		if err != nil || !fits(a) {
 			return "", false
 		}
-		list = append(list, a)
+		list = append(list, a.String())
 	}
 	return "{" + strings.Join(list, ", ") + "}", true
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
+	"github.com/ingotcloud/ingot/internal/edge"
 	"github.com/ingotcloud/ingot/internal/network"
 )
 
@@ -65,7 +66,7 @@ func edgeRow(e network.Edge) string {
 // parseEdge is the reverse of edgeRow.
 func parseEdge(row string) (network.Edge, bool) {
 	kind, rest, _ := strings.Cut(row, "/")
-	switch network.EdgeKind(kind) {
+	switch edge.Kind(kind) {
 	case network.EdgeOVS:
 		return network.Edge{Kind: network.EdgeOVS, Interface: rest}, rest != ""
 	case network.EdgeTrunk:

@@ -2,14 +2,16 @@ package topology
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
 	"github.com/ingotcloud/ingot/internal/network"
 )
 
-// Where the metadata service is on every network that has DHCP: link-local addresses that DHCP (option 121) and IPv6 say are
+// Where the metadata service is on every network that has DHCP, the second where it has IPv6: link-local addresses that DHCP (option 121) and IPv6 say are
 // on the wire, so that they need neither an address of the network nor a router.
 const (
 	MetadataV4 = "169.254.169.254"
@@ -18,7 +20,18 @@ const (
 
 // MetadataPort is the name of the port that a network's metadata service is plugged into, on every chassis: frames to and
 // from it never leave the chassis (a localport).
-func MetadataPort(network string) string { return "metadata-" + network }
+func MetadataPort(network string) string { return metadataPrefix + network }
+
+// MetadataNetwork is the reverse: the network of a logical port's name, and whether it is one of a metadata service.
+func MetadataNetwork(port string) (network string, is bool) {
+	network, is = strings.CutPrefix(port, metadataPrefix)
+	return network, is && wordly.MatchString(network)
+}
+
+const metadataPrefix = "metadata-"
+
+// wordly is what ids of networks are made of; they become names of namespaces.
+var wordly = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
 // MetadataMAC is the hardware address that its interface must have.
 func MetadataMAC(network string) string { return ownMAC("metadata/" + network) }
@@ -39,15 +52,18 @@ func (c *compiler) network(n *network.Network) []ovn.Row {
 	if n.Physical != "" {
 		rows = append(rows, localnet(n))
 	}
-	metadata := false
+	metadata, addresses := false, MetadataMAC(n.ID)+" "+MetadataV4
 	for _, s := range c.subnetsOf[n.ID] {
 		rows = append(rows, ovn.Row{ID: s.ID, Model: subnetOptions(n, s)})
 		metadata = metadata || s.DHCP
+		if s.Version() == 6 && !strings.HasSuffix(addresses, MetadataV6) {
+			addresses += " " + MetadataV6
+		}
 	}
 	if metadata {
 		rows = append(rows, ovn.Row{ID: MetadataPort(n.ID), In: []ovn.Ref{ovn.Switch(n.ID)}, Model: &nbdb.LogicalSwitchPort{
 			Name: MetadataPort(n.ID), Type: "localport",
-			Addresses: []string{MetadataMAC(n.ID) + " " + MetadataV4 + " " + MetadataV6},
+			Addresses: []string{addresses},
 		}})
 	}
 	return rows

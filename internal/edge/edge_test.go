@@ -1,4 +1,4 @@
-package machine
+package edge
 
 import (
 	"testing"
@@ -14,14 +14,14 @@ func TestEdgeOfALocalLinkConnection(t *testing.T) {
 	}{
 		"none":                 {},
 		"a switch of any kind": {link: map[string]any{"switch_info": "tor-17", "port_id": "Ethernet1"}},
-		"Open vSwitch":         {link: map[string]any{"switch_info": "ovs", "port_id": "nic-1"}, want: Edge{Kind: EdgeOVS, Interface: "nic-1"}},
+		"Open vSwitch":         {link: map[string]any{"switch_info": "ovs", "port_id": "nic-1"}, want: Edge{Kind: OVS, Interface: "nic-1"}},
 		"without an iface-id":  {link: map[string]any{"switch_info": "ovs"}, bad: true},
-		"behind a trunk":       {link: map[string]any{"switch_info": "trunk:up-1", "port_id": "17"}, want: Edge{Kind: EdgeTrunk, Interface: "up-1", VLAN: 17}},
+		"behind a trunk":       {link: map[string]any{"switch_info": "trunk:up-1", "port_id": "17"}, want: Edge{Kind: Trunk, Interface: "up-1", VLAN: 17}},
 		"no VLAN":              {link: map[string]any{"switch_info": "trunk:up-1", "port_id": "4095"}, bad: true},
 		"no uplink":            {link: map[string]any{"switch_info": "trunk:", "port_id": "17"}, bad: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			edge, err := EdgeOf(c.link)
+			edge, err := Of(c.link)
 			if c.bad != fault.Is(err, fault.Invalid) || edge != c.want {
 				t.Errorf("%v, %v", edge, err)
 			}
