@@ -4,23 +4,24 @@ package conformance
 type story struct {
 	name, page string
 	does       func(*browser) error
+	refusals   []string // that belong to it
 }
 
 // stories build on each other, in this order.
 var stories = []story{
-	{"key pair", "/project/key_pairs/", makeKeyPair},
-	{"network", "/project/networks/", makeNetwork},
-	{"router", "/project/routers/", makeRouter},
-	{"security group", "/project/security_groups/", makeSecurityGroup},
-	{"floating IP", "/project/floating_ips/", allocateFloatingIP},
-	{"launch", "/project/instances/", launch},
-	{"log", "/project/instances/", readLog},
-	{"console", "/project/instances/", openConsole},
-	{"soft reboot", "/project/instances/", rowAction("soft_reboot")},
-	{"reboot", "/project/instances/", rowAction("reboot")},
-	{"associate floating IP", "/project/floating_ips/", associateFloatingIP},
-	{"release floating IP", "/project/floating_ips/", releaseFloatingIP},
-	{"delete", "/project/instances/", deleteServer},
+	{"key pair", "/project/key_pairs/", makeKeyPair, nil},
+	{"network", "/project/networks/", makeNetwork, nil},
+	{"router", "/project/routers/", makeRouter, nil},
+	{"security group", "/project/security_groups/", makeSecurityGroup, nil},
+	{"floating IP", "/project/floating_ips/", allocateFloatingIP, nil},
+	{"launch", "/project/instances/", launch, nil},
+	{"console", "/project/instances/", openConsole, nil},
+	{"soft reboot", "/project/instances/", rowAction("soft_reboot"), nil},
+	{"reboot", "/project/instances/", rowAction("reboot"), nil},
+	{"log", "/project/instances/", readLog, nil},
+	{"associate floating IP", "/project/floating_ips/", associateFloatingIP, nil},
+	{"release floating IP", "/project/floating_ips/", releaseFloatingIP, nil},
+	{"delete", "/project/instances/", deleteServer, []string{"/project/instances/?action=row_update", "/compute/v2.1/servers/"}}, // the row asks until it is gone
 }
 
 // made is the name of everything that the stories make.
@@ -153,10 +154,12 @@ func readLog(b *browser) error {
 	)
 }
 
+// openConsole sees the console's own page within Horizon's, connected.
 func openConsole(b *browser) error {
 	return steps(
 		func() error { return server(b, "Console") },
-		func() error { return b.shows(content+" iframe, "+content+" serial-console", "") },
+		func() error { return b.shows(content+" iframe", "") },
+		b.streams,
 	)
 }
 
@@ -180,27 +183,42 @@ func rowAction(action string) func(*browser) error {
 	}
 }
 
+// address is the row of the floating IP that was allocated.
+func address(b *browser) (string, error) {
+	if err := b.shows(row, outside); err != nil {
+		return "", err
+	}
+	ip, err := ask[string](b, visible("#floating_ips tr[data-display]", outside)+`.dataset.display`)
+	return `#floating_ips tr[data-display="` + ip + `"] `, err
+}
+
 func associateFloatingIP(b *browser) error {
+	of, err := address(b)
+	if err != nil {
+		return err
+	}
 	return steps(
-		func() error { return b.click("#floating_ips a", "Associate") },
+		func() error { return b.click(of+"a", "Associate") },
 		func() error { return b.choose(dialog+"#id_port_id", made) },
 		func() error { return b.click(submit, "") },
-		func() error { return b.shows(row, made) },
+		func() error { return b.shows(of, made) },
 	)
 }
 
+// releaseFloatingIP takes it from the server, and gives it back.
 func releaseFloatingIP(b *browser) error {
+	of, err := address(b)
+	if err != nil {
+		return err
+	}
 	return steps(
-		func() error { return b.click("#floating_ips button", "Disassociate") },
-		func() error {
-			return b.click(confirm, "")
-		},
-		func() error { return b.click("#floating_ips .dropdown-toggle", "") },
-		func() error { return b.click("#floating_ips button", "Release") },
-		func() error {
-			return b.click(confirm, "")
-		},
-		func() error { return b.shows(content, "No items to display") },
+		func() error { return b.click(of+"button", "Disassociate") },
+		func() error { return b.click(confirm, "") },
+		func() error { return b.shows(of+"a", "Associate") },
+		func() error { return b.click(of+".dropdown-toggle", "") },
+		func() error { return b.click(of+"button", "Release") },
+		func() error { return b.click(confirm, "") },
+		func() error { return b.until("the address to be gone", `!document.querySelector(`+js(of)+`)`) },
 	)
 }
 
