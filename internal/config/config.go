@@ -222,12 +222,13 @@ func Default() Config {
 
 // Environment maps variables to the keys they override.
 var environment = map[string]func(*Config, string){
-	"INGOT_HOME":           func(c *Config, v string) { c.Home = v },
-	"INGOT_LISTEN":         func(c *Config, v string) { c.Listen = v },
-	"INGOT_PUBLIC_URL":     func(c *Config, v string) { c.PublicURL = v },
-	"INGOT_DATABASE":       func(c *Config, v string) { c.Database = v },
-	"INGOT_LOG_LEVEL":      func(c *Config, v string) { c.LogLevel = v },
-	"INGOT_ADMIN_PASSWORD": func(c *Config, v string) { c.Identity.AdminPassword = v },
+	"INGOT_HOME":            func(c *Config, v string) { c.Home = v },
+	"INGOT_LISTEN":          func(c *Config, v string) { c.Listen = v },
+	"INGOT_PUBLIC_URL":      func(c *Config, v string) { c.PublicURL = v },
+	"INGOT_DATABASE":        func(c *Config, v string) { c.Database = v },
+	"INGOT_LOG_LEVEL":       func(c *Config, v string) { c.LogLevel = v },
+	"INGOT_ADMIN_PASSWORD":  func(c *Config, v string) { c.Identity.AdminPassword = v },
+	"INGOT_FRAME_ANCESTORS": func(c *Config, v string) { c.Consoles.FrameAncestors = strings.Fields(v) },
 }
 
 // Load reads the file (none with an empty path), lays the environment over it and checks the whole.
