@@ -108,7 +108,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	}
 	p.images = image.New(image.Config{DB: p.db, Blobs: blobs, Log: log, SpoolDir: spool(c.Home), MaxSize: c.Images.MaxBytes, MaxVirtualSize: c.Images.MaxBytes})
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
-	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
+	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log, Fake: c.Machines.FakeHardware}), access)
 	p.networks = network.New(p.db, p.clock, log)
 	p.routers = router.New(p.clock, p.networks)
 	p.groups, p.policies, p.trunks = securitygroup.New(p.clock), qos.New(p.clock), trunk.New(p.clock, p.networks)
@@ -135,7 +135,9 @@ func (p *parts) dialects() []osapi.Dialect {
 			Console: novaConsoles{p.consoles},
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
-		ironic.Dialect(p.machines, p.engine, p.db),
+		ironic.Dialect(ironic.Services{
+			DB: p.db, Machines: p.machines, Networks: p.networks, Engine: p.engine, FakeHardware: p.config.Machines.FakeHardware,
+		}),
 		placement.Dialect(p.machines, p.db),
 		cinder.Dialect(),
 		octavia.Dialect(),

@@ -18,6 +18,7 @@ type section map[string]any
 func (c *cloud) tempestConf(folder string) map[string]section {
 	c.t.Helper()
 	least, most := c.microversions("compute", "")
+	leastMetal, mostMetal := c.microversions("baremetal", "v1")
 	return map[string]section{
 		"DEFAULT":          {"log_dir": folder, "log_file": "tempest.log", "use_stderr": false},
 		"oslo_concurrency": {"lock_path": filepath.Join(folder, "lock")},
@@ -43,6 +44,10 @@ func (c *cloud) tempestConf(folder string) map[string]section {
 			"console_output": false, "vnc_console": false, "spice_console": false, "serial_console": false, "rdp_console": false,
 			"enable_instance_password": false, // nobody sets a password on a machine of the tenant's own
 			"disk_config":              true, "config_drive": true, "metadata_service": false,
+		},
+		"baremetal": {
+			// The suite makes nodes of a driver that needs no hardware, and needs no other.
+			"driver": "fake-hardware", "enabled_hardware_types": "fake-hardware,ipmi", "min_microversion": leastMetal, "max_microversion": mostMetal,
 		},
 		"validation": {"run_validation": false}, // nobody to log in to on a simulated machine
 		"network": {
