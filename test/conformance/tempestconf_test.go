@@ -33,12 +33,15 @@ func (c *cloud) tempestConf(folder string) map[string]section {
 			"image_ref": c.image("tempest"), "image_ref_alt": c.image("tempest-alt"),
 			"flavor_ref": c.flavor("tempest", 1024, 1, 4), "flavor_ref_alt": c.flavor("tempest-alt", 2048, 2, 8),
 			"fixed_network_name": c.shared("tempest-shared"), "min_microversion": least, "max_microversion": most,
-			"build_timeout": 60, "build_interval": 1, "ready_wait": 0, "min_compute_nodes": 1, "hypervisor_type": "ironic",
+			"build_timeout": 60, "build_interval": 1, "ready_wait": 0, "min_compute_nodes": machines, "hypervisor_type": "ironic",
 		},
 		"compute-feature-enabled": {
 			// A whole machine has no hypervisor below it that could do these.
 			"pause": false, "suspend": false, "live_migration": false, "cold_migration": false, "resize": false, "swap_volume": false,
 			"change_password": false, "personality": false, "volume_multiattach": false, "attach_encrypted_volume": false,
+			// Each server has a machine of its own, so none is on another one's host, as SameHostFilter and
+			// ServerGroupAffinityFilter would have it.
+			"scheduler_enabled_filters": "AvailabilityZoneFilter,AggregateInstanceExtraSpecsFilter,AggregateMultiTenancyIsolation,DifferentHostFilter,ServerGroupAntiAffinityFilter",
 			// Verbs of disks that are kept elsewhere.
 			"shelve": false, "snapshot": false, "rescue": false, "interface_attach": true, "volume_backed_live_migration": false,
 			"console_output": false, "vnc_console": false, "spice_console": false, "serial_console": false, "rdp_console": false,
