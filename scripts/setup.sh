@@ -25,6 +25,7 @@ test=(
 )
 conformance=(
 	python3-tempest # Tempest, which is at home with the services of many versions
+	ironic-tempest-plugin
 )
 
 case ${1:-run} in

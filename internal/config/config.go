@@ -145,6 +145,9 @@ type Machines struct {
 	// BootTimeout is how long a machine may take from being switched on to the agent's first word: longer than the
 	// slowest POST in the rack. A machine that takes longer is quarantined.
 	BootTimeout time.Duration `yaml:"boot_timeout"`
+	// FakeHardware offers Ironic's driver fake-hardware: machines that exist nowhere, to try clients of the Bare Metal API
+	// on. For one process only, and not for production.
+	FakeHardware bool `yaml:"fake_hardware"`
 }
 
 // Network that all tenants share, on the machines' own wire and without any isolation; without a cidr there is none. It is
@@ -219,12 +222,13 @@ func Default() Config {
 
 // Environment maps variables to the keys they override.
 var environment = map[string]func(*Config, string){
-	"INGOT_HOME":           func(c *Config, v string) { c.Home = v },
-	"INGOT_LISTEN":         func(c *Config, v string) { c.Listen = v },
-	"INGOT_PUBLIC_URL":     func(c *Config, v string) { c.PublicURL = v },
-	"INGOT_DATABASE":       func(c *Config, v string) { c.Database = v },
-	"INGOT_LOG_LEVEL":      func(c *Config, v string) { c.LogLevel = v },
-	"INGOT_ADMIN_PASSWORD": func(c *Config, v string) { c.Identity.AdminPassword = v },
+	"INGOT_HOME":            func(c *Config, v string) { c.Home = v },
+	"INGOT_LISTEN":          func(c *Config, v string) { c.Listen = v },
+	"INGOT_PUBLIC_URL":      func(c *Config, v string) { c.PublicURL = v },
+	"INGOT_DATABASE":        func(c *Config, v string) { c.Database = v },
+	"INGOT_LOG_LEVEL":       func(c *Config, v string) { c.LogLevel = v },
+	"INGOT_ADMIN_PASSWORD":  func(c *Config, v string) { c.Identity.AdminPassword = v },
+	"INGOT_FRAME_ANCESTORS": func(c *Config, v string) { c.Consoles.FrameAncestors = strings.Fields(v) },
 }
 
 // Load reads the file (none with an empty path), lays the environment over it and checks the whole.

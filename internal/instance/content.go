@@ -18,7 +18,7 @@ const seedBytes = 512
 // groups, which only the metadata service tells. The config drive and that service are made of it.
 func (s *Service) Content(ctx context.Context, q db.Querier, i *Instance) (*metadata.Content, error) {
 	c := &metadata.Content{
-		ID: i.ID, Name: i.Name, Hostname: i.Hostname, Project: i.Project, Zone: cmp.Or(i.Zone, DefaultZone), LaunchIndex: i.LaunchIndex,
+		ID: i.ID, Name: i.Name, Hostname: i.Hostname, Project: i.Project, LaunchIndex: i.LaunchIndex,
 		Properties: i.Metadata, KeyName: i.KeyName, PublicKey: i.PublicKey, Seed: make([]byte, seedBytes),
 		Reservation: i.Reservation, Flavor: i.Flavor.Name, Image: i.Image,
 	}
@@ -31,6 +31,20 @@ func (s *Service) Content(ctx context.Context, q db.Querier, i *Instance) (*meta
 	}
 	if c.NetworkData, err = s.networks.NetworkData(ctx, q, i.ID); err != nil {
 		return nil, err
+	}
+	zones, err := s.Zones(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	c.Zone = cmp.Or(zones.OfInstance(i), DefaultZone)
+	ports, err := s.portsOf(ctx, q, i)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range ports {
+		if tag := i.PortTag(p.ID); tag != "" {
+			c.Tags = append(c.Tags, metadata.NICTag{MAC: p.MAC, Tag: tag})
+		}
 	}
 	addresses, err := s.networks.ServerAddresses(ctx, q, i.ID)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 type deploy struct {
 	Instance string
 	Machine  string
+	Only     string   // id of the only machine that will do; empty: any
 	Excluded []string // machines that were tried and failed
 	Blame    string   // why the present machine is given up: it is quarantined
 	Stays    bool     // a rebuild: no other machine will do
@@ -67,7 +68,11 @@ func (s *Service) claim(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *depl
 	if err != nil {
 		return err
 	}
-	m, err := s.machines.Claim(ctx, tx, i.ID, want(i, d.Excluded))
+	wanted := want(i, d.Excluded)
+	if wanted.Allowed, err = s.placement(ctx, tx, i, d.Only); err != nil {
+		return err
+	}
+	m, err := s.machines.Claim(ctx, tx, i.ID, wanted)
 	if fault.Is(err, fault.Exhausted) {
 		return workflow.Abort(err)
 	}

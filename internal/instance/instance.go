@@ -65,7 +65,7 @@ type Instance struct {
 	Launched, Deleted           time.Time // zero: not yet
 }
 
-// DefaultZone is the one availability zone.
+// DefaultZone is the availability zone of machines that are in no other.
 const DefaultZone = "nova"
 
 // Locker is who locked an instance: an admin's lock holds its owner too.
@@ -81,7 +81,8 @@ const (
 // Port is a port of an instance.
 type Port struct {
 	ID  string
-	Own bool // made for the instance, and deleted with it
+	Own bool   // made for the instance, and deleted with it
+	Tag string `json:",omitempty"` // by which its owner knows it; empty: none
 }
 
 // Fault is why an instance is in error, for its owner.

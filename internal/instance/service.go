@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -62,7 +63,10 @@ type Spec struct {
 	AccessIPv4, AccessIPv6      string
 	DiskConfig                  string // empty: MANUAL
 	NICs                        []NIC
-	AutoNetwork                 bool // no NICs are named: the network that the project has, if it has one
+	AutoNetwork                 bool     // no NICs are named: the network that the project has, if it has one
+	NeedsNetwork                bool     // … and it must have one
+	SecurityGroups              []string // ids, of the ports that are made; nil: the project's default one
+	Machine                     string   // id of the only one that will do; empty: any
 	Group                       string
 	Count                       int // 0 is 1
 }
@@ -75,6 +79,9 @@ func (s *Service) Create(ctx context.Context, by By, spec Spec) (made []*Instanc
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		made = nil
 		count := max(spec.Count, 1)
+		if err := s.zoneExists(ctx, tx, spec.Zone); err != nil {
+			return err
+		}
 		if err := s.allow(ctx, tx, by.Project, Limits{"instances": count, "cores": count * spec.Flavor.VCPUs, "ram": count * spec.Flavor.RAM}); err != nil {
 			return err
 		}
@@ -96,7 +103,7 @@ func (s *Service) Create(ctx context.Context, by By, spec Spec) (made []*Instanc
 			if err := s.insert(ctx, tx, i); err != nil {
 				return err
 			}
-			run, err := s.engine.Start(ctx, tx, "server-create", Resource(i.ID), by.Request, deploy{Instance: i.ID})
+			run, err := s.engine.Start(ctx, tx, "server-create", Resource(i.ID), by.Request, deploy{Instance: i.ID, Only: spec.Machine})
 			if err != nil {
 				return err
 			}
@@ -205,32 +212,38 @@ func (s *Service) ResetState(ctx context.Context, id string, by By, to VMState) 
 // begin starts a flow on an instance that is in one of the states, unless it is locked for the caller.
 func (s *Service) begin(ctx context.Context, v Viewer, id string, by By, action, flow string, task TaskState, state any, from ...VMState) error {
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
-		i, err := s.Get(ctx, tx, v, id)
+		i, err := s.resting(ctx, tx, v, id, action, from...)
 		if err != nil {
 			return err
 		}
-		if err := i.Unlocked(v); err != nil {
+		run, err := s.engine.Start(ctx, tx, flow, Resource(i.ID), by.Request, state)
+		if err != nil {
 			return err
 		}
-		if i.TaskState != NoTask {
-			return fault.New(fault.Conflict, "Cannot '%s' instance %s while it is in task_state %s", action, i.ID, i.TaskState)
+		i.TaskState = task
+		if err := s.record(ctx, tx, i, by, action, run); err != nil {
+			return err
 		}
-		for _, allowed := range from {
-			if i.VMState != allowed {
-				continue
-			}
-			run, err := s.engine.Start(ctx, tx, flow, Resource(i.ID), by.Request, state)
-			if err != nil {
-				return err
-			}
-			i.TaskState = task
-			if err := s.record(ctx, tx, i, by, action, run); err != nil {
-				return err
-			}
-			return s.save(ctx, tx, i)
-		}
-		return fault.New(fault.Conflict, "Cannot '%s' instance %s while it is in vm_state %s", action, i.ID, i.VMState)
+		return s.save(ctx, tx, i)
 	})
+}
+
+// resting finds an instance that rests in one of the states and is not locked for the viewer; otherwise the action is a
+// Conflict.
+func (s *Service) resting(ctx context.Context, tx *db.Tx, v Viewer, id, action string, in ...VMState) (*Instance, error) {
+	i, err := s.Get(ctx, tx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case i.Unlocked(v) != nil:
+		return nil, i.Unlocked(v)
+	case i.TaskState != NoTask:
+		return nil, fault.New(fault.Conflict, "Cannot '%s' instance %s while it is in task_state %s", action, i.ID, i.TaskState)
+	case !slices.Contains(in, i.VMState):
+		return nil, fault.New(fault.Conflict, "Cannot '%s' instance %s while it is in vm_state %s", action, i.ID, i.VMState)
+	}
+	return i, nil
 }
 
 // Unlocked fails when the instance is locked for the viewer.

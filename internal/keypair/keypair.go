@@ -29,16 +29,16 @@ type Keypair struct {
 	ID          int64 // a number, because Nova shows one
 	UserID      string
 	Name        string // unique for the user
-	Type        string // TypeSSH
-	Fingerprint string // MD5, as in "c3:d2:…"
-	PublicKey   string // one line of authorized_keys
+	Type        string // TypeSSH or TypeX509
+	Fingerprint string // as in "c3:d2:…": MD5, of a certificate SHA-1
+	PublicKey   string // one line of authorized_keys, or a certificate in PEM
 	CreatedAt   time.Time
 }
 
 // The types of key pairs that the wire knows.
 const (
 	TypeSSH  = "ssh"
-	TypeX509 = "x509" // for Windows guests; not supported yet
+	TypeX509 = "x509" // for Windows: who has the key logs in over WinRM
 )
 
 // Algorithm says which key Generate makes.
@@ -50,9 +50,6 @@ const (
 	RSA     Algorithm = "rsa" // 2048 bits: what Nova made until microversion 2.92
 )
 
-// maxPerUser is Nova's default quota.
-const maxPerUser = 100
-
 // Store keeps key pairs in the database.
 type Store struct {
 	db    *db.DB
@@ -62,13 +59,27 @@ type Store struct {
 // NewStore opens the key pairs of a migrated database.
 func NewStore(d *db.DB, c clock.Clock) *Store { return &Store{d, c} }
 
-// Import stores a public key that the user brings, as a line of authorized_keys. It fails with fault.Conflict when the
-// user has the name already, fault.Invalid for a name or key that is none, fault.Unsupported for x509, fault.Quota for
-// one key too many.
-func (s *Store) Import(ctx context.Context, userID, name, keyType, publicKey string) (Keypair, error) {
-	k := Keypair{UserID: userID, Name: name, Type: keyType}
+// New says what key pair is wanted.
+type New struct {
+	UserID, Name string
+	Type         string // TypeSSH or TypeX509
+	Most         int    // key pairs that the user may have with this one; negative: any number
+}
+
+// Import stores a public key that the user brings: a line of authorized_keys, or a certificate in PEM. It fails with
+// fault.Conflict when the user has the name already, fault.Invalid for a name or key that is none, fault.Quota for one
+// key too many.
+func (s *Store) Import(ctx context.Context, n New, publicKey string) (Keypair, error) {
+	k := Keypair{UserID: n.UserID, Name: n.Name, Type: n.Type}
 	if err := k.check(); err != nil {
 		return Keypair{}, err
+	}
+	if k.Type == TypeX509 {
+		var err error
+		if k.PublicKey, k.Fingerprint, err = readCertificate(publicKey); err != nil {
+			return Keypair{}, err
+		}
+		return s.insert(ctx, k, n.Most)
 	}
 	key, comment, _, rest, err := ssh.ParseAuthorizedKey([]byte(publicKey))
 	if err != nil || len(rest) > 0 {
@@ -76,15 +87,23 @@ func (s *Store) Import(ctx context.Context, userID, name, keyType, publicKey str
 	}
 	k.Fingerprint = ssh.FingerprintLegacyMD5(key)
 	k.PublicKey = line(key, comment)
-	return s.insert(ctx, k)
+	return s.insert(ctx, k, n.Most)
 }
 
-// Generate makes a key, stores its public half and gives the private one, which is nowhere else, in PEM. The errors are
-// those of Import.
-func (s *Store) Generate(ctx context.Context, userID, name, keyType string, algorithm Algorithm) (k Keypair, private string, err error) {
-	k = Keypair{UserID: userID, Name: name, Type: keyType}
+// Generate makes a key, stores its public half and gives the private one, which is nowhere else, in PEM. The algorithm is
+// that of keys for SSH; certificates have RSA. The errors are those of Import.
+func (s *Store) Generate(ctx context.Context, n New, algorithm Algorithm) (k Keypair, private string, err error) {
+	k = Keypair{UserID: n.UserID, Name: n.Name, Type: n.Type}
 	if err := k.check(); err != nil {
 		return Keypair{}, "", err
+	}
+	if k.Type == TypeX509 {
+		certificate, private, err := makeCertificate(k.UserID, s.clock.Now())
+		if err != nil {
+			return Keypair{}, "", err
+		}
+		k, err = s.Import(ctx, n, certificate)
+		return k, private, err
 	}
 	signer, block, err := generate(algorithm)
 	if err != nil {
@@ -96,7 +115,7 @@ func (s *Store) Generate(ctx context.Context, userID, name, keyType string, algo
 	}
 	k.Fingerprint = ssh.FingerprintLegacyMD5(key)
 	k.PublicKey = line(key, "Generated-by-Ingot")
-	k, err = s.insert(ctx, k)
+	k, err = s.insert(ctx, k, n.Most)
 	return k, string(pem.EncodeToMemory(block)), err
 }
 
@@ -133,9 +152,7 @@ var nameForm = regexp.MustCompile(`^[a-zA-Z0-9 _@.-]{1,255}$`)
 
 func (k *Keypair) check() error {
 	switch k.Type {
-	case TypeSSH:
-	case TypeX509:
-		return fault.New(fault.Unsupported, "Key pairs of type x509 are not supported by this server; use type ssh.")
+	case TypeSSH, TypeX509:
 	default:
 		return fault.New(fault.Invalid, "Invalid input for field/attribute type. %q is not one of ssh, x509.", k.Type)
 	}
@@ -153,14 +170,14 @@ func scan(row db.Scanner) (k Keypair, err error) {
 	return k, err
 }
 
-func (s *Store) insert(ctx context.Context, k Keypair) (Keypair, error) {
+func (s *Store) insert(ctx context.Context, k Keypair, most int) (Keypair, error) {
 	k.CreatedAt = s.clock.Now()
 	err := s.db.Tx(ctx, func(tx *db.Tx) error {
 		var have int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM keypair WHERE user_id = $1`, k.UserID).Scan(&have); err != nil {
 			return err
 		}
-		if have >= maxPerUser {
+		if most >= 0 && have >= most {
 			return fault.New(fault.Quota, "Quota exceeded, too many key pairs.")
 		}
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) + 1 FROM keypair`).Scan(&k.ID); err != nil {

@@ -1,10 +1,13 @@
 package keypair_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +22,9 @@ import (
 	"github.com/ingotcloud/ingot/internal/keypair"
 )
 
+// most is Nova's default quota.
+const most = 100
+
 // From ssh-keygen -t ed25519, with its -E md5 -l.
 const (
 	publicKey   = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBajl3hio+OQfhKbcdHWLs7cfrWwyEsoYYprOli7h+Ym me@laptop"
@@ -28,14 +34,14 @@ const (
 func TestLifeOfAKeypair(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s, ctx := keypair.NewStore(d, clock.NewFake()), t.Context()
-		made, err := s.Import(ctx, "ulla", "laptop", keypair.TypeSSH, publicKey+"\n")
+		made, err := s.Import(ctx, keypair.New{UserID: "ulla", Name: "laptop", Type: keypair.TypeSSH, Most: most}, publicKey+"\n")
 		if err != nil || made.Fingerprint != fingerprint || made.PublicKey != publicKey {
 			t.Fatalf("%+v, %v", made, err)
 		}
-		if _, err := s.Import(ctx, "ulla", "laptop", keypair.TypeSSH, publicKey); !fault.Is(err, fault.Conflict) {
+		if _, err := s.Import(ctx, keypair.New{UserID: "ulla", Name: "laptop", Type: keypair.TypeSSH, Most: most}, publicKey); !fault.Is(err, fault.Conflict) {
 			t.Errorf("the name again: %v", err)
 		}
-		if _, err := s.Import(ctx, "otto", "laptop", keypair.TypeSSH, publicKey); err != nil {
+		if _, err := s.Import(ctx, keypair.New{UserID: "otto", Name: "laptop", Type: keypair.TypeSSH, Most: most}, publicKey); err != nil {
 			t.Errorf("another user's name: %v", err)
 		}
 		got, err := s.Get(ctx, "ulla", "laptop")
@@ -65,7 +71,7 @@ func TestGenerate(t *testing.T) {
 		keypair.RSA:     {"ssh-rsa ", "-----BEGIN RSA PRIVATE KEY-----"},
 		keypair.Ed25519: {"ssh-ed25519 ", "-----BEGIN OPENSSH PRIVATE KEY-----"},
 	} {
-		k, private, err := s.Generate(t.Context(), "ulla", string(algorithm), keypair.TypeSSH, algorithm)
+		k, private, err := s.Generate(t.Context(), keypair.New{UserID: "ulla", Name: string(algorithm), Type: keypair.TypeSSH, Most: most}, algorithm)
 		if err != nil || !strings.HasPrefix(k.PublicKey, begins[0]) || !strings.HasPrefix(private, begins[1]) {
 			t.Fatalf("%s: %+v, %v", algorithm, k, err)
 		}
@@ -103,28 +109,63 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a", "ssh", "", fault.Invalid},
 		{"a", "ssh", "ssh-rsa AAAA", fault.Invalid},
 		{"a", "ssh", publicKey + "\n" + publicKey, fault.Invalid},
-		{"a", "x509", "-----BEGIN CERTIFICATE-----", fault.Unsupported},
+		{"a", "x509", "-----BEGIN CERTIFICATE-----", fault.Invalid},
+		{"a", "x509", publicKey, fault.Invalid},
+		{"a", "x509", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", fault.Invalid},
+		{"a", "x509", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", fault.Invalid},
 		{"a", "pgp", publicKey, fault.Invalid},
 	} {
-		if _, err := s.Import(t.Context(), "ulla", c.name, c.keyType, c.key); !fault.Is(err, c.kind) {
+		if _, err := s.Import(t.Context(), keypair.New{UserID: "ulla", Name: c.name, Type: c.keyType, Most: most}, c.key); !fault.Is(err, c.kind) {
 			t.Errorf("%.20q %s %.20q: %v", c.name, c.keyType, c.key, err)
 		}
 	}
 }
 
 // Many imports at once end in exactly as many keys as the quota allows, each with an id of its own.
+// A certificate is the user's, and its key's; where OpenSSL is installed, it says what Nova's has in it.
+func TestCertificates(t *testing.T) {
+	s := keypair.NewStore(dbtest.SQLite(t), clock.Real{})
+	wanted := keypair.New{UserID: "ulla", Name: "windows", Type: keypair.TypeX509, Most: most}
+	k, private, err := s.Generate(t.Context(), wanted, keypair.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair([]byte(k.PublicKey), []byte(private))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pair.Leaf.Subject.CommonName != "ulla" || !slices.Contains(pair.Leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		t.Errorf("the certificate is of %s for %v", pair.Leaf.Subject, pair.Leaf.ExtKeyUsage)
+	}
+	wanted.Name = "again"
+	imported, err := s.Import(t.Context(), wanted, k.PublicKey+"\n")
+	if err != nil || imported.Fingerprint != k.Fingerprint || imported.PublicKey != k.PublicKey || imported.Type != keypair.TypeX509 {
+		t.Errorf("%+v, %v", imported, err)
+	}
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("OpenSSL is not installed")
+	}
+	cmd := exec.CommandContext(t.Context(), openssl, "x509", "-noout", "-text", "-fingerprint", "-sha1")
+	cmd.Stdin = strings.NewReader(k.PublicKey)
+	told, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(strings.ToLower(string(told)), k.Fingerprint) || !strings.Contains(string(told), "othername: UPN") || !strings.Contains(string(told), "ulla@localhost") {
+		t.Errorf("%v: %s", err, told)
+	}
+}
+
 func TestQuotaHoldsUnderRaces(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := keypair.NewStore(d, clock.Real{})
 		for i := range 98 {
-			if _, err := s.Import(t.Context(), "ulla", fmt.Sprint("k", i), keypair.TypeSSH, publicKey); err != nil {
+			if _, err := s.Import(t.Context(), keypair.New{UserID: "ulla", Name: fmt.Sprint("k", i), Type: keypair.TypeSSH, Most: most}, publicKey); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var all errgroup.Group
 		for i := range 6 {
 			all.Go(func() error {
-				_, err := s.Import(t.Context(), "ulla", fmt.Sprint("race", i), keypair.TypeSSH, publicKey)
+				_, err := s.Import(t.Context(), keypair.New{UserID: "ulla", Name: fmt.Sprint("race", i), Type: keypair.TypeSSH, Most: most}, publicKey)
 				if fault.Is(err, fault.Quota) {
 					return nil
 				}

@@ -28,6 +28,11 @@ func (e *AgentError) Error() string { return e.Message }
 // Ask is the body of a step that has the agent do something. It hands the command out once per name and boot, waits,
 // and decodes the result. It fails with *AgentError when the agent failed or fell silent.
 func (s *Service) Ask(ctx context.Context, run *workflow.Run, machine, name string, command agentapi.Command, result any) error {
+	if fake, err := s.isFake(ctx, machine); err != nil {
+		return err
+	} else if fake {
+		return pretend(command.Kind, result)
+	}
 	var (
 		state, message string
 		answer         []byte

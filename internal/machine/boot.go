@@ -119,6 +119,9 @@ func (s *Service) coming(b *Boot, now time.Time) bool {
 // EnsureAgent is the body of a step that needs the agent on a machine: at once when it already runs there (fast
 // track), otherwise it orders the BMC to start it and waits. It ends with late when the agent does not come.
 func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine string, late func(error) error) error {
+	if fake, err := s.isFake(ctx, machine); err != nil || fake {
+		return err
+	}
 	boot, err := s.armed(ctx, run, machine)
 	if err != nil || boot.Live(s.clock.Now()) {
 		return err

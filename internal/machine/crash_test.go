@@ -166,7 +166,7 @@ func (s *stage) outcome(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := map[machine.State]machine.State{machine.InspectFailed: machine.Manageable, machine.CleanFailed: machine.Manageable}[m.State]
+	state := map[machine.State]machine.State{machine.InspectFailed: machine.Manageable, machine.CleanFailed: machine.Manageable, machine.AdoptFailed: machine.Manageable}[m.State]
 	if state == "" {
 		state = m.State
 	}
@@ -186,6 +186,7 @@ func TestCrashes(t *testing.T) {
 		crash(t, open, "verify", machine.Enroll, (*machine.Service).VerifyFlow)
 		crash(t, open, "inspect", machine.Manageable, (*machine.Service).InspectFlow)
 		crash(t, open, "clean", machine.Manageable, (*machine.Service).CleanFlow)
+		crash(t, open, "adopt", machine.Manageable, (*machine.Service).AdoptFlow)
 		crash(t, open, "warm", machine.Available, (*machine.Service).WarmFlow)
 	})
 }

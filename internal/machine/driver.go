@@ -159,7 +159,8 @@ type ScreenConsole interface {
 
 // BMC is how to reach a machine's BMC: what a driver is made from.
 type BMC struct {
-	Kind     string `json:"kind"`    // redfish or ipmi
+	Machine  string `json:"-"`       // whose it is: all that there is of fake hardware
+	Kind     string `json:"kind"`    // redfish, ipmi or FakeHardware
 	Address  string `json:"address"` // redfish: https://host[:port][/redfish/v1/Systems/id]; ipmi: host[:port]
 	Username string `json:"username"`
 	Password string `json:"-"` // kept encrypted, apart

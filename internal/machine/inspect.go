@@ -63,6 +63,9 @@ func (s *Service) recordInventory(ctx context.Context, tx *db.Tx, machine string
 		return err
 	}
 	m.Inventory, m.Inspected = &found, s.clock.Now()
+	if m.Fake() { // its properties are what the operator wrote
+		return s.save(ctx, tx, m)
+	}
 	m.Abilities.UEFI, m.Abilities.SecureBoot = found.BootMode != string(ModeBIOS), found.Secure
 	for _, nic := range found.NICs {
 		if err := s.adoptNIC(ctx, tx, &NIC{Machine: m.ID, MAC: strings.ToLower(nic.MAC)}); err != nil {

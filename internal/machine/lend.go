@@ -14,9 +14,10 @@ import (
 // Want says which machine an instance needs.
 type Want struct {
 	Capacity
-	ResourceClass string   // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
-	Traits        []string // all of them
-	Exclude       []string // ids of machines that failed already
+	ResourceClass string                    // also as Placement and flavors write it: CUSTOM_BAREMETAL_GOLD for "baremetal.gold"; empty: any
+	Traits        []string                  // all of them
+	Exclude       []string                  // ids of machines that failed already
+	Allowed       func(machine string) bool // says of an id whether it may be that one; nil: any may
 }
 
 // class is what resource classes are compared by: Placement's spelling without its prefix.
@@ -31,16 +32,19 @@ func (w Want) fits(m *Machine) bool {
 	if w.ResourceClass != "" && class(w.ResourceClass) != class(m.ResourceClass) || slices.Contains(w.Exclude, m.ID) {
 		return false
 	}
-	for _, trait := range w.Traits {
-		if !slices.Contains(m.Traits, trait) {
-			return false
-		}
+	if w.Allowed != nil && !w.Allowed(m.ID) || m.Fake() || !m.has(w.Traits) {
+		return false
 	}
 	return c.VCPUs >= w.VCPUs && c.MemoryMiB >= w.MemoryMiB && c.DiskGiB >= w.DiskGiB
 }
 
-// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first. The
-// transaction decides races; Exhausted when no machine is left.
+// has reports whether the machine has all the traits.
+func (m *Machine) has(traits []string) bool {
+	return !slices.ContainsFunc(traits, func(trait string) bool { return !slices.Contains(m.Traits, trait) })
+}
+
+// Claim gives an instance a spare that fits: one whose agent waits already before a cold one, the smallest first, of
+// equals the one enrolled last: hardware is young before it is old. The transaction decides races; Exhausted when no machine is left.
 func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Want) (*Machine, error) {
 	machines, err := s.List(ctx, tx)
 	if err != nil {
@@ -58,7 +62,7 @@ func (s *Service) Claim(ctx context.Context, tx *db.Tx, instance string, want Wa
 			return nil, err
 		}
 		warm := boot.Live(now)
-		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB < best.Capacity().MemoryMiB {
+		if best == nil || warm && !bestWarm || warm == bestWarm && m.Capacity().MemoryMiB <= best.Capacity().MemoryMiB {
 			best, bestWarm = m, warm
 		}
 	}
@@ -110,6 +114,9 @@ func (s *Service) Retake(ctx context.Context, tx *db.Tx, machine, instance strin
 	if m.Instance != instance {
 		return fault.New(fault.Conflict, "The machine %s is not the instance's any more.", machine)
 	}
+	if m.Protected {
+		return workflow.Abort(protected(m, "deleted"))
+	}
 	if err := s.take(ctx, tx, m); err != nil {
 		return err
 	}
@@ -117,11 +124,14 @@ func (s *Service) Retake(ctx context.Context, tx *db.Tx, machine, instance strin
 	return move(ctx, s, tx, m, Deploying, Active)
 }
 
-// Deleting marks a machine that its instance is letting go of.
+// Deleting marks a machine that its instance is letting go of. A protected one is not let go of.
 func (s *Service) Deleting(ctx context.Context, tx *db.Tx, machine string) error {
 	m, err := s.Get(ctx, tx, machine)
 	if err != nil || m.State != Active {
 		return err
+	}
+	if m.Protected {
+		return workflow.Abort(protected(m, "deleted"))
 	}
 	return move(ctx, s, tx, m, Deleting, Available)
 }
@@ -136,7 +146,11 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, machine, instance, req
 	if err != nil || m.Instance != instance {
 		return err
 	}
-	m.Instance, m.HandedOver = "", false
+	m.Instance, m.HandedOver, m.Protected, m.Notes.ProtectedReason = "", false, false, ""
+	m.Notes.InstanceInfo = nil
+	if err := s.dropAllocation(ctx, tx, m); err != nil {
+		return err
+	}
 	if err := s.take(ctx, tx, m); err != nil {
 		return err
 	}
@@ -184,28 +198,55 @@ func (s *Service) Provision(ctx context.Context, ident string, verb Verb, reques
 		if err != nil {
 			return err
 		}
-		if err := allowed(verb, m); err != nil {
-			return err
-		}
-		switch {
-		case verb == Abort:
-			return s.abort(ctx, tx, m)
-		case verb == Manage && m.State != Enroll && m.State != Manageable:
-			m.forgive()
-			return move(ctx, s, tx, m, Manageable, "")
-		case verb == Manage:
-			err = s.start(ctx, tx, "machine-verify", m, request, work{Machine: m.ID})
-		case verb == Inspect:
-			err = s.start(ctx, tx, "machine-inspect", m, request, inspection{work: work{Machine: m.ID}})
-		default:
-			err = s.start(ctx, tx, "machine-clean", m, request, cleaning{work: work{Machine: m.ID}})
-		}
-		if err != nil {
-			return err
-		}
-		m.Target = map[Verb]State{Manage: Manageable, Inspect: Manageable, Provide: Available, Undo: Available}[verb]
-		return s.save(ctx, tx, m)
+		return s.ProvisionIn(ctx, tx, m, verb, request)
 	})
+}
+
+// flows of the verbs that begin one, and the state that it leads to.
+var flows = map[Verb]struct {
+	name   string
+	state  func(work) any
+	target State
+}{
+	Manage:  {"machine-verify", func(w work) any { return w }, Manageable},
+	Inspect: {"machine-inspect", func(w work) any { return inspection{work: w} }, Manageable},
+	Provide: {"machine-clean", func(w work) any { return cleaning{work: w} }, Available},
+	Undo:    {"machine-clean", func(w work) any { return cleaning{work: w} }, Available},
+	Adopt:   {"machine-adopt", func(w work) any { return w }, Active},
+	Deploy:  {"machine-pretend", func(w work) any { return w }, Active},
+	Rebuild: {"machine-pretend", func(w work) any { return w }, Active},
+}
+
+// ProvisionIn is Provision within the caller's transaction.
+func (s *Service) ProvisionIn(ctx context.Context, tx *db.Tx, m *Machine, verb Verb, request string) error {
+	if m.Protected && (verb == Undo || verb == Rebuild) {
+		return protected(m, "deleted")
+	}
+	if (verb == Deploy || verb == Rebuild) && !m.Fake() {
+		return fault.New(fault.Invalid, "The requested action %q can not be performed on node %s: servers are made, rebuilt and deleted through Nova.", verb, m.ID)
+	}
+	if err := allowed(verb, m); err != nil {
+		return err
+	}
+	switch {
+	case verb == Abort:
+		return s.abort(ctx, tx, m)
+	case verb == Manage && m.State != Enroll && m.State != Manageable:
+		m.forgive()
+		return move(ctx, s, tx, m, Manageable, "")
+	case verb == Provide && m.Retired:
+		return fault.New(fault.Conflict, "Node %s is retired: it does not come back into the pool.", m.ID)
+	case verb == Deploy && m.Maintenance:
+		return fault.New(fault.Conflict, "Node %s is in maintenance.", m.ID)
+	case verb == Undo && m.State == Active:
+		return s.Release(ctx, tx, m.ID, m.Instance, request, "")
+	}
+	flow := flows[verb]
+	if err := s.start(ctx, tx, flow.name, m, request, flow.state(work{Machine: m.ID})); err != nil {
+		return err
+	}
+	m.Target = flow.target
+	return s.save(ctx, tx, m)
 }
 
 // abort has the work on a machine unwind, to the state that its failure would give.

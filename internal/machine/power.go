@@ -44,6 +44,9 @@ func (s *Service) EnsurePower(ctx context.Context, run *workflow.Run, machine st
 		if err := bmc.SetPower(ctx, action); err != nil && !(action == ActionShutdown && fault.Is(err, fault.Unsupported)) {
 			return err
 		}
+		if now, err = s.notePower(ctx, m, bmc); err != nil || now == want { // some obey at once
+			return err
+		}
 	}
 	return workflow.Retry(fault.New(fault.Unavailable, "The machine is still %s.", now), time.Second)
 }
@@ -183,7 +186,7 @@ func (s *Service) mindAgent(ctx context.Context, machine string) error {
 			}
 			boot = nil
 		}
-		if boot != nil || !m.Spare() {
+		if boot != nil || !m.Spare() || m.Fake() {
 			return nil
 		}
 		running, err := workflow.ActiveOf(ctx, tx, Resource(m.ID))

@@ -60,6 +60,9 @@ func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, sec
 	workflow.Register(engine, s.CleanFlow())
 	workflow.Register(engine, s.WarmFlow())
 	workflow.Register(engine, s.PowerFlow())
+	workflow.Register(engine, s.AdoptFlow())
+	workflow.Register(engine, s.PretendFlow())
+	workflow.Register(engine, s.AllocateFlow())
 	return s
 }
 
@@ -77,7 +80,7 @@ func (s *Service) Dial(ctx context.Context, m *Machine) (Driver, error) {
 		return nil, err
 	}
 	bmc := m.BMC
-	bmc.Password = string(password)
+	bmc.Machine, bmc.Password = m.ID, string(password)
 	return s.dial(bmc)
 }
 

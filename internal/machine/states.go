@@ -25,6 +25,8 @@ const (
 	DeployFailed  State = "deploy failed"
 	Active        State = "active"
 	Deleting      State = "deleting"
+	Adopting      State = "adopting"
+	AdoptFailed   State = "adopt failed"
 )
 
 // transitions is the state machine: what is not a line here does not happen.
@@ -57,6 +59,12 @@ var transitions = []struct {
 	{Active, Deleting, "the instance lets go of it"},
 	{Deleting, Cleaning, "the machine is off and unplugged"},
 	{Deleting, DeployFailed, "the machine is out of control: nobody can tell that it is off"},
+	{Cleaning, Manageable, "every disk was erased and read back, and the machine is retired"},
+	{Manageable, Adopting, "an operator asked to take it over with what runs on it"},
+	{Adopting, Active, "the BMC answered; what runs there is its tenant's"},
+	{Adopting, AdoptFailed, "the BMC did not answer, or refused"},
+	{AdoptFailed, Adopting, "an operator asked to try again"},
+	{AdoptFailed, Manageable, "an operator took it back"},
 }
 
 // move takes the machine to another state inside the caller's transaction.
@@ -80,15 +88,21 @@ const (
 	Provide Verb = "provide"
 	Undo    Verb = "deleted" // undeploy
 	Abort   Verb = "abort"   // give up the inspection or cleaning under way
+	Adopt   Verb = "adopt"   // take it over with what runs on it
+	Deploy  Verb = "active"  // fake hardware only: all else is deployed for a server
+	Rebuild Verb = "rebuild" // likewise
 )
 
 // verbs says in which states a verb may be asked.
 var verbs = map[Verb][]State{
-	Manage:  {Enroll, Manageable, InspectFailed, CleanFailed, DeployFailed, Available},
+	Manage:  {Enroll, Manageable, InspectFailed, CleanFailed, DeployFailed, AdoptFailed, Available},
 	Inspect: {Manageable, InspectFailed},
 	Provide: {Manageable, CleanFailed},
-	Undo:    {DeployFailed},
+	Undo:    {DeployFailed, Active},
 	Abort:   {Inspecting, Cleaning},
+	Adopt:   {Manageable, AdoptFailed},
+	Deploy:  {Available},
+	Rebuild: {Active},
 }
 
 func allowed(verb Verb, m *Machine) error {

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write docs/machine-states.md anew")
 const statesPage = "../../docs/machine-states.md"
 
 func allStates() []State {
-	return []State{Enroll, Verifying, Manageable, Inspecting, InspectFailed, Cleaning, CleanFailed, Available, Deploying, DeployFailed, Active, Deleting}
+	return []State{Enroll, Verifying, Manageable, Inspecting, InspectFailed, Cleaning, CleanFailed, Available, Deploying, DeployFailed, Active, Deleting, Adopting, AdoptFailed}
 }
 
 // Nobody is ever stuck: every state is reached from enroll, and from every state a way leads to available.
@@ -63,7 +63,7 @@ func TestEveryStateCanBeLeft(t *testing.T) {
 
 // Where an operator finds a machine after a failure, a verb works.
 func TestEveryFailureHasAVerb(t *testing.T) {
-	for _, state := range []State{Enroll, InspectFailed, CleanFailed, DeployFailed} {
+	for _, state := range []State{Enroll, InspectFailed, CleanFailed, DeployFailed, AdoptFailed} {
 		if !slices.ContainsFunc(slices.Collect(maps.Values(verbs)), func(states []State) bool { return slices.Contains(states, state) }) {
 			t.Errorf("no verb fits %s", state)
 		}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,14 +17,15 @@ import (
 
 const columns = `id, name, bmc, state, target, state_since, power, power_target, instance, handed_over, epoch, maintenance,
 	maintenance_reason, fault, last_error, resource_class, owner, description, properties, extra, traits, abilities, identity,
-	inventory, erased, inspected_at, created_at, updated_at`
+	inventory, erased, inspected_at, created_at, updated_at, lessee, holder, allocation, chassis, protected, retired, notes`
 
 func scan(row db.Scanner) (*Machine, error) {
 	var m Machine
 	err := row.Scan(&m.ID, &m.Name, db.JSON(&m.BMC), &m.State, &m.Target, &m.StateSince, &m.Power, &m.PowerTarget, &m.Instance,
 		&m.HandedOver, &m.Epoch, &m.Maintenance, &m.MaintenanceReason, &m.Fault, &m.LastError, &m.ResourceClass, &m.Owner,
 		&m.Description, db.JSON(&m.Properties), db.JSON(&m.Extra), db.JSON(&m.Traits), db.JSON(&m.Abilities), db.JSON(&m.Identity),
-		db.JSON(&m.Inventory), db.JSON(&m.Erased), db.NullTime(&m.Inspected), &m.Created, &m.Updated)
+		db.JSON(&m.Inventory), db.JSON(&m.Erased), db.NullTime(&m.Inspected), &m.Created, &m.Updated,
+		&m.Lessee, &m.Holder, &m.Allocation, &m.Chassis, &m.Protected, &m.Retired, db.JSON(&m.Notes))
 	return &m, err
 }
 
@@ -41,13 +43,16 @@ func (s *Service) List(ctx context.Context, q db.Querier) ([]*Machine, error) {
 	return db.List(ctx, q, scan, `SELECT `+columns+` FROM machine ORDER BY created_at, id`)
 }
 
-// Create enrols a machine by its BMC.
+// Create enrols a machine by its BMC. Only fake hardware may begin in another state than Enroll.
 func (s *Service) Create(ctx context.Context, tx *db.Tx, m *Machine) error {
 	now := s.clock.Now()
 	if m.ID == "" {
 		m.ID = uuid.NewString()
 	}
-	m.State, m.StateSince, m.Created, m.Power = Enroll, now, now, PowerUnknown
+	if !m.Fake() || m.State == "" {
+		m.State = Enroll
+	}
+	m.StateSince, m.Created, m.Power = now, now, PowerUnknown
 	_, err := tx.ExecContext(ctx, `INSERT INTO machine (id, name, bmc, bmc_password, state, target, state_since, power,
 		power_target, instance, handed_over, epoch, maintenance, maintenance_reason, fault, last_error, resource_class, owner,
 		description, properties, extra, traits, abilities, identity, inventory, erased, created_at, updated_at)
@@ -80,11 +85,13 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, m *Machine) error {
 	_, err := tx.ExecContext(ctx, `UPDATE machine SET name = $2, bmc = $3, state = $4, target = $5, state_since = $6, power = $7,
 		power_target = $8, instance = $9, handed_over = $10, epoch = $11, maintenance = $12, maintenance_reason = $13, fault = $14,
 		last_error = $15, resource_class = $16, owner = $17, description = $18, properties = $19, extra = $20, traits = $21,
-		abilities = $22, identity = $23, inventory = $24, erased = $25, inspected_at = $26, updated_at = $27 WHERE id = $1`,
+		abilities = $22, identity = $23, inventory = $24, erased = $25, inspected_at = $26, updated_at = $27,
+		lessee = $28, holder = $29, allocation = $30, chassis = $31, protected = $32, retired = $33, notes = $34 WHERE id = $1`,
 		m.ID, m.Name, db.JSON(m.BMC), m.State, m.Target, m.StateSince, m.Power, m.PowerTarget, m.Instance, m.HandedOver, m.Epoch,
 		m.Maintenance, m.MaintenanceReason, m.Fault, m.LastError, m.ResourceClass, m.Owner, m.Description,
 		db.JSON(orEmpty(m.Properties)), db.JSON(orEmpty(m.Extra)), db.JSON(m.Traits), db.JSON(m.Abilities), db.JSON(m.Identity),
-		db.JSON(m.Inventory), db.JSON(m.Erased), db.NullTime(&m.Inspected), m.Updated)
+		db.JSON(m.Inventory), db.JSON(m.Erased), db.NullTime(&m.Inspected), m.Updated,
+		m.Lessee, m.Holder, m.Allocation, m.Chassis, m.Protected, m.Retired, db.JSON(m.Notes))
 	if db.IsDuplicate(err) {
 		return fault.New(fault.Conflict, "A node with name %s already exists.", m.Name)
 	}
@@ -100,14 +107,17 @@ func orEmpty(m map[string]any) map[string]any {
 
 // Delete forgets a machine that nobody has and nothing works on. In maintenance it goes whoever has it.
 func (s *Service) Delete(ctx context.Context, tx *db.Tx, m *Machine) error {
-	if m.Instance != "" && !m.Maintenance {
-		return fault.New(fault.Conflict, "Node %s is associated with instance %s.", m.ID, m.Instance)
+	if m.Protected {
+		return protected(m, "deleted")
+	}
+	if had := cmp.Or(m.Instance, m.Holder); had != "" && !m.Maintenance {
+		return fault.New(fault.Conflict, "Node %s is associated with instance %s.", m.ID, had)
 	}
 	running, err := workflow.ActiveOf(ctx, tx, Resource(m.ID))
 	switch {
 	case err != nil:
 		return err
-	case m.State == Verifying || m.State == Inspecting || m.State == Cleaning || m.State == Deploying:
+	case m.State == Verifying || m.State == Inspecting || m.State == Cleaning || m.State == Deploying || m.State == Active && !m.Maintenance:
 		return fault.New(fault.Conflict, "Can not delete node %s while it is in provision state %q.", m.ID, m.State)
 	case running != nil && running.Flow != "machine-warm":
 		return fault.New(fault.Conflict, "Can not delete node %s while other work (%s) is under way on it.", m.ID, running.Flow)
@@ -119,15 +129,19 @@ func (s *Service) Delete(ctx context.Context, tx *db.Tx, m *Machine) error {
 	if err := s.Moved(ctx, tx, m.ID); err != nil {
 		return err
 	}
+	if err := s.dropAllocation(ctx, tx, m); err != nil {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM machine WHERE id = $1`, m.ID)
 	return err
 }
 
-const nicColumns = `id, machine, mac, pxe, address, link, extra, created_at, updated_at`
+const nicColumns = `id, machine, mac, pxe, address, link, extra, created_at, updated_at, portgroup, physical_network, smart, vif`
 
 func scanNIC(row db.Scanner) (*NIC, error) {
 	var n NIC
-	err := row.Scan(&n.ID, &n.Machine, &n.MAC, &n.PXE, &n.Address, db.JSON(&n.Link), db.JSON(&n.Extra), &n.Created, &n.Updated)
+	err := row.Scan(&n.ID, &n.Machine, &n.MAC, &n.PXE, &n.Address, db.JSON(&n.Link), db.JSON(&n.Extra), &n.Created, &n.Updated,
+		&n.PortGroup, &n.PhysicalNetwork, &n.Smart, &n.VIF)
 	return &n, err
 }
 
@@ -181,8 +195,12 @@ func (s *Service) AddNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
 	if _, err := edge.Of(n.Link); err != nil {
 		return err
 	}
-	if _, err = tx.ExecContext(ctx, `INSERT INTO machine_nic (`+nicColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
-		n.ID, n.Machine, n.MAC, n.PXE, n.Address, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Created); err != nil {
+	if err := s.checkMembership(ctx, tx, n); err != nil {
+		return err
+	}
+	if _, err = tx.ExecContext(ctx, `INSERT INTO machine_nic (`+nicColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12)`,
+		n.ID, n.Machine, n.MAC, n.PXE, n.Address, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Created,
+		n.PortGroup, n.PhysicalNetwork, n.Smart, n.VIF); err != nil {
 		return err
 	}
 	return n.moved(ctx, tx)
@@ -193,9 +211,13 @@ func (s *Service) UpdateNIC(ctx context.Context, tx *db.Tx, n *NIC) error {
 	if _, err := edge.Of(n.Link); err != nil {
 		return err
 	}
+	if err := s.checkMembership(ctx, tx, n); err != nil {
+		return err
+	}
 	n.Updated = s.clock.Now()
-	_, err := tx.ExecContext(ctx, `UPDATE machine_nic SET mac = $2, pxe = $3, link = $4, extra = $5, updated_at = $6 WHERE id = $1`,
-		n.ID, n.MAC, n.PXE, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Updated)
+	_, err := tx.ExecContext(ctx, `UPDATE machine_nic SET mac = $2, pxe = $3, link = $4, extra = $5, updated_at = $6, portgroup = $7,
+		physical_network = $8, smart = $9, vif = $10 WHERE id = $1`,
+		n.ID, n.MAC, n.PXE, db.JSON(orEmpty(n.Link)), db.JSON(orEmpty(n.Extra)), n.Updated, n.PortGroup, n.PhysicalNetwork, n.Smart, n.VIF)
 	if db.IsDuplicate(err) {
 		return fault.New(fault.Conflict, "A port with MAC address %s already exists.", n.MAC)
 	}

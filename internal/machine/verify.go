@@ -69,7 +69,7 @@ func (s *Service) end(during, failed State) workflow.TxBody[work] {
 	}
 }
 
-// finish moves the machine to where its flow was to take it.
+// finish moves the machine to where its flow was to take it; a retired one into no pool.
 func (s *Service) finish(to State) workflow.TxBody[work] {
 	return func(ctx context.Context, tx *db.Tx, _ *workflow.Run, w *work) error {
 		m, err := s.Get(ctx, tx, w.Machine)
@@ -77,6 +77,9 @@ func (s *Service) finish(to State) workflow.TxBody[work] {
 			return err
 		}
 		m.Fault, m.LastError = "", ""
+		if to == Available && m.Retired {
+			return move(ctx, s, tx, m, Manageable, "")
+		}
 		return move(ctx, s, tx, m, to, "")
 	}
 }

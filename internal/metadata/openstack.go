@@ -79,7 +79,7 @@ func (c *Content) metaData(version string) map[string]any {
 	}
 	if c.PublicKey != "" {
 		m["public_keys"] = map[string]string{c.KeyName: c.PublicKey}
-		m["keys"] = []map[string]string{{"name": c.KeyName, "type": "ssh", "data": c.PublicKey}}
+		m["keys"] = []map[string]string{{"name": c.KeyName, "type": c.keyType(), "data": c.PublicKey}}
 	}
 	if version >= grizzly && c.Seed != nil {
 		m["random_seed"] = base64.StdEncoding.EncodeToString(c.Seed)
@@ -88,7 +88,7 @@ func (c *Content) metaData(version string) map[string]any {
 		m["project_id"] = c.Project
 	}
 	if version >= newtonOne {
-		m["devices"] = []any{}
+		m["devices"] = c.devices()
 	}
 	if version >= victoria {
 		m["dedicated_cpus"] = []int{}

@@ -108,7 +108,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	}
 	p.images = image.New(image.Config{DB: p.db, Blobs: blobs, Log: log, SpoolDir: spool(c.Home), MaxSize: c.Images.MaxBytes, MaxVirtualSize: c.Images.MaxBytes})
 	p.engine = workflow.New(p.db, p.clock, log, c.Workers)
-	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log}), access)
+	p.machines = machine.New(p.db, p.clock, log, p.engine, keys, bmc.New(bmc.Options{Log: log, Fake: c.Machines.FakeHardware}), access)
 	p.networks = network.New(p.db, p.clock, log)
 	p.routers = router.New(p.clock, p.networks)
 	p.groups, p.policies, p.trunks = securitygroup.New(p.clock), qos.New(p.clock), trunk.New(p.clock, p.networks)
@@ -130,12 +130,14 @@ func (p *parts) dialects() []osapi.Dialect {
 	dialects := []osapi.Dialect{
 		glance.Dialect(p.images, metadef.NewStore(p.db, p.clock)),
 		nova.Dialect(nova.Services{
-			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images,
+			DB: p.db, Instances: p.instances, Machines: p.machines, Networks: p.networks, Images: p.images, Routers: p.routers, Groups: p.groups,
 			Flavors: flavor.NewStore(p.db, p.clock), Keypairs: keypair.NewStore(p.db, p.clock),
 			Console: novaConsoles{p.consoles},
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
-		ironic.Dialect(p.machines, p.engine, p.db),
+		ironic.Dialect(ironic.Services{
+			DB: p.db, Machines: p.machines, Networks: p.networks, Engine: p.engine, FakeHardware: p.config.Machines.FakeHardware,
+		}),
 		placement.Dialect(p.machines, p.db),
 		cinder.Dialect(),
 		octavia.Dialect(),

@@ -70,6 +70,7 @@ func (s *site) startSimulated(ctx context.Context) error {
 // interface, and the ports are free ones. They are kept from start to start.
 func configureSimulated(machines map[string]any) error {
 	machines["namespace"], machines["interface"] = "", ""
+	machines["fake_hardware"] = true
 	machines["address"], machines["first"], machines["last"] = "127.0.0.1/8", "127.77.0.10", "127.77.255.250"
 	for key, usual := range map[string]string{"agent_port": "127.0.0.1:8443", "boot_port": "127.0.0.1:8080"} {
 		if machines[key] != nil {

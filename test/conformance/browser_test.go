@@ -22,7 +22,7 @@ import (
 const chromium = "/usr/bin/chromium"
 
 // patience with a page; a browser, a Python server and a cloud share the machine with other tests.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // quiet is how long no request may be under way until a page counts as loaded.
 const quiet = 400 * time.Millisecond
@@ -37,6 +37,7 @@ type browser struct {
 	underway map[network.RequestID]string // URLs
 	since    time.Time                    // of the last change of underway
 	bad      []string                     // answers of 400 and above, and exceptions of scripts
+	frames   int                          // that came over websockets
 }
 
 // openBrowser starts one that reaches this machine only. It ends with the test.
@@ -76,6 +77,11 @@ func (b *browser) hear(event any) {
 		b.done(e.RequestID)
 	case *network.EventLoadingFailed:
 		b.done(e.RequestID)
+		if e.BlockedReason != "" || e.Type == network.ResourceTypeDocument && !e.Canceled { // such as a frame that may not be one
+			b.bad = append(b.bad, fmt.Sprintf("a %s does not load: %s %s", e.Type, e.ErrorText, e.BlockedReason))
+		}
+	case *network.EventWebSocketFrameReceived:
+		b.frames++
 	case *runtime.EventExceptionThrown:
 		b.bad = append(b.bad, "a script of the page fails: "+exception(e.ExceptionDetails))
 	case *page.EventJavascriptDialogOpening:
@@ -150,7 +156,7 @@ func (b *browser) open(path string) error {
 func (b *browser) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.bad = nil
+	b.bad, b.frames = nil, 0
 }
 
 // toasts are the error messages that a page shows: those of Django's pages and those of Angular's.
@@ -213,11 +219,18 @@ func (b *browser) path() (string, error) {
 
 // until waits for a script of the page to give something true.
 func (b *browser) until(what, script string) error {
+	return b.await(what, func() bool {
+		met, err := ask[bool](b, `!!(`+script+`)`)
+		return err == nil && met // it fails while a page gives way to the next
+	})
+}
+
+// await waits for something to become true.
+func (b *browser) await(what string, met func() bool) error {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	for {
-		// An evaluation fails while a page gives way to the next.
-		if met, err := ask[bool](b, `!!(`+script+`)`); err == nil && met {
+		if met() {
 			return nil
 		}
 		select {
@@ -244,25 +257,38 @@ func (b *browser) click(selector, text string) error {
 	return b.do()
 }
 
-// fill writes a value into a field, or chooses the option of a list whose text begins with it.
+// fill writes a value into a field.
 func (b *browser) fill(selector, value string) error {
 	if err := b.until("a field "+selector, visible(selector, "")); err != nil {
 		return err
 	}
-	_, err := ask[bool](b, fmt.Sprintf(`(() => {
-		const field = %s, value = %s;
-		if (field.tagName === "SELECT") {
-			const option = Array.from(field.options).find(o => o.text.trim().startsWith(value));
-			if (!option) throw new Error("no option " + value + " among " + Array.from(field.options).map(o => o.text.trim()));
-			field.value = option.value;
-		} else {
-			field.value = value;
-		}
+	_, err := ask[bool](b, fmt.Sprintf(`(field => {
+		field.value = %s;
 		for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
 		return true;
-	})()`, visible(selector, ""), js(value)))
+	})(%s)`, js(value), visible(selector, "")))
 	if err != nil {
 		return fmt.Errorf("fill %s: %w", selector, err)
+	}
+	return b.do()
+}
+
+// choose takes the option whose text begins with a text from a list: Angular's are the browser's own, over Django's
+// Horizon lays a menu of links.
+func (b *browser) choose(selector, text string) error {
+	const script = `(() => {
+		const list = document.querySelector(%s), text = %s;
+		const begins = e => e.textContent.trim().startsWith(text);
+		const menu = list && list.closest(".themable-select");
+		const option = menu ? Array.from(menu.querySelectorAll("a")).find(begins) : list && Array.from(list.options).find(begins);
+		if (!option) return false;
+		if (menu) { option.click(); return true; }
+		list.value = option.value;
+		list.dispatchEvent(new Event("change", {bubbles: true}));
+		return true;
+	})()`
+	if err := b.until("the choice "+text+" in "+selector, fmt.Sprintf(script, js(selector), js(text))); err != nil {
+		return err
 	}
 	return b.do()
 }
@@ -273,6 +299,15 @@ func (b *browser) shows(selector, text string) error {
 		return err
 	}
 	return b.do()
+}
+
+// streams waits for something to come over a websocket.
+func (b *browser) streams() error {
+	return b.await("a websocket to bring something", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.frames > 0
+	})
 }
 
 // steps are done one after the other, up to the first that fails.

@@ -53,7 +53,7 @@ func startCloud(t *testing.T) *cloud {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
 	}
-	c.run(program, "up", "--simulate", fmt.Sprint(machines), "--home", c.home)
+	c.run(program, "up", "--simulate", fmt.Sprint(machines), "--fabric", "ovn", "--home", c.home)
 	c.login()
 	return c
 }
@@ -127,6 +127,15 @@ func (c *cloud) image(name string) (id string) {
 	}
 	_ = answer.Body.Close() // it is empty
 	return id
+}
+
+// shared makes a network for the projects that Tempest gives none of their own, and says its name.
+func (c *cloud) shared(name string) string {
+	c.t.Helper()
+	neutron := c.service("network")
+	made := c.call(neutron, http.MethodPost, "v2.0/networks", object{"network": object{"name": name, "shared": true}})
+	c.call(neutron, http.MethodPost, "v2.0/subnets", object{"subnet": object{"network_id": made["network"].(object)["id"], "ip_version": 4, "cidr": "10.66.0.0/16"}})
+	return name
 }
 
 // external makes an external network, from which routers have their gateways and projects their floating IPs.

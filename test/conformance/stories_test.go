@@ -1,28 +1,27 @@
 package conformance
 
-import "fmt"
-
 // story is what a tenant does by clicks, from the page it begins at.
 type story struct {
 	name, page string
 	does       func(*browser) error
+	refusals   []string // that belong to it
 }
 
 // stories build on each other, in this order.
 var stories = []story{
-	{"key pair", "/project/key_pairs/", makeKeyPair},
-	{"network", "/project/networks/", makeNetwork},
-	{"router", "/project/routers/", makeRouter},
-	{"security group", "/project/security_groups/", makeSecurityGroup},
-	{"floating IP", "/project/floating_ips/", allocateFloatingIP},
-	{"launch", "/project/instances/", launch},
-	{"log", "/project/instances/", readLog},
-	{"console", "/project/instances/", openConsole},
-	{"soft reboot", "/project/instances/", rowAction("soft_reboot")},
-	{"reboot", "/project/instances/", rowAction("reboot")},
-	{"associate floating IP", "/project/floating_ips/", associateFloatingIP},
-	{"release floating IP", "/project/floating_ips/", releaseFloatingIP},
-	{"delete", "/project/instances/", deleteServer},
+	{"key pair", "/project/key_pairs/", makeKeyPair, nil},
+	{"network", "/project/networks/", makeNetwork, nil},
+	{"router", "/project/routers/", makeRouter, nil},
+	{"security group", "/project/security_groups/", makeSecurityGroup, nil},
+	{"floating IP", "/project/floating_ips/", allocateFloatingIP, nil},
+	{"launch", "/project/instances/", launch, nil},
+	{"console", "/project/instances/", openConsole, nil},
+	{"soft reboot", "/project/instances/", rowAction("soft_reboot"), nil},
+	{"reboot", "/project/instances/", rowAction("reboot"), nil},
+	{"log", "/project/instances/", readLog, nil},
+	{"associate floating IP", "/project/floating_ips/", associateFloatingIP, nil},
+	{"release floating IP", "/project/floating_ips/", releaseFloatingIP, nil},
+	{"delete", "/project/instances/", deleteServer, []string{"/project/instances/?action=row_update", "/compute/v2.1/servers/"}}, // the row asks until it is gone
 }
 
 // made is the name of everything that the stories make.
@@ -31,14 +30,17 @@ const made = "horizon-story"
 // content is a page's own part; its rows are those of tables.
 const content, row = "#content_body", "#content_body tr"
 
-// dialog is the form that a button has opened, and submit the button that sends it.
-const dialog, submit = ".modal-dialog ", ".modal-footer .btn-primary"
+// dialog is the form that a button has opened, submit the button that sends it, and confirm that of a question.
+const dialog, submit, confirm = ".modal-dialog ", ".modal-footer .btn-primary", ".modal-footer .btn-primary, .modal-footer .btn-danger"
+
+// mine is the row of the server that was launched.
+const mine = `#instances tr[data-display="` + made + `"] `
 
 func makeKeyPair(b *browser) error {
 	return steps(
 		func() error { return b.click("#content_body button", "Create Key Pair") },
 		func() error { return b.fill(dialog+"input[name=name]", made) },
-		func() error { return b.fill(dialog+"select", "SSH Key") },
+		func() error { return b.choose(dialog+"select", "SSH Key") },
 		func() error { return b.click(dialog+"button.btn-primary", "Create Key Pair") },
 		func() error { return b.open("/project/key_pairs/") },
 		func() error { return b.shows(row, made) },
@@ -64,13 +66,13 @@ func makeRouter(b *browser) error {
 	return steps(
 		func() error { return b.click("#routers__action_create", "") },
 		func() error { return b.fill(dialog+"#id_name", made) },
-		func() error { return b.fill(dialog+"#id_external_network", outside) },
+		func() error { return b.choose(dialog+"#id_external_network", outside) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, made) },
 		func() error { return b.click("#routers a", made) },
 		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
 		func() error { return b.click("#interfaces__action_create", "") },
-		func() error { return b.fill(dialog+"#id_subnet_id", made) },
+		func() error { return b.choose(dialog+"#id_subnet_id", made) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
 		func() error { return b.shows(row, "192.168.77.1") },
@@ -83,11 +85,11 @@ func makeSecurityGroup(b *browser) error {
 		func() error { return b.fill(dialog+"#id_name", made) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.click("#rules__action_add_rule", "") },
-		func() error { return b.fill(dialog+"#id_rule_menu", "SSH") },
+		func() error { return b.choose(dialog+"#id_rule_menu", "SSH") },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, "22 (SSH)") },
 		func() error { return b.click("#rules__action_add_rule", "") },
-		func() error { return b.fill(dialog+"#id_rule_menu", "Custom TCP") },
+		func() error { return b.choose(dialog+"#id_rule_menu", "Custom TCP") },
 		func() error { return b.fill(dialog+"#id_port", "8080") },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, "8080") },
@@ -97,7 +99,7 @@ func makeSecurityGroup(b *browser) error {
 func allocateFloatingIP(b *browser) error {
 	return steps(
 		func() error { return b.click("#floating_ips__action_allocate", "") },
-		func() error { return b.fill(dialog+"#id_pool", outside) },
+		func() error { return b.choose(dialog+"#id_pool", outside) },
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(row, outside) },
 	)
@@ -133,7 +135,7 @@ func launch(b *browser) error {
 		turn("Key Pair"), choose(made),
 		func() error { return b.click(".modal button.finish", "") },
 		func() error { return b.shows(row, made) },
-		func() error { return b.shows(`#instances tr[data-display-name="`+made+`"]`, "Active") },
+		func() error { return b.shows(mine, "Active") },
 	)
 }
 
@@ -152,22 +154,22 @@ func readLog(b *browser) error {
 	)
 }
 
+// openConsole sees the console's own page within Horizon's, connected.
 func openConsole(b *browser) error {
 	return steps(
 		func() error { return server(b, "Console") },
-		func() error { return b.shows(content+" iframe, "+content+" serial-console", "") },
+		func() error { return b.shows(content+" iframe", "") },
+		b.streams,
 	)
 }
 
-// act chooses an action from the menu of the server's row, and confirms it.
+// act chooses an action from the menu of the server's row, confirms it, and is told that it is under way.
 func act(b *browser, action string) error {
-	const of = `#instances tr[data-display-name="` + made + `"] `
 	return steps(
-		func() error { return b.click(of+".dropdown-toggle", "") },
-		func() error { return b.click(of+`button[value^="instances__`+action+`__"]`, "") },
-		func() error {
-			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
-		},
+		func() error { return b.click(mine+".dropdown-toggle", "") },
+		func() error { return b.click(mine+`button[value^="instances__`+action+`__"]`, "") },
+		func() error { return b.click(confirm, "") },
+		func() error { return b.shows(".messages .alert", made) },
 	)
 }
 
@@ -176,35 +178,47 @@ func rowAction(action string) func(*browser) error {
 	return func(b *browser) error {
 		return steps(
 			func() error { return act(b, action) },
-			func() error { return b.open("/project/instances/") },
-			func() error {
-				return b.until("the server to be active", visible(`#instances tr[data-display-name="`+made+`"][data-update-url] .status_up, #instances tr[data-display-name="`+made+`"].status_up`, ""))
-			},
+			func() error { return b.shows(mine, "Active") },
 		)
 	}
 }
 
+// address is the row of the floating IP that was allocated.
+func address(b *browser) (string, error) {
+	if err := b.shows(row, outside); err != nil {
+		return "", err
+	}
+	ip, err := ask[string](b, visible("#floating_ips tr[data-display]", outside)+`.dataset.display`)
+	return `#floating_ips tr[data-display="` + ip + `"] `, err
+}
+
 func associateFloatingIP(b *browser) error {
+	of, err := address(b)
+	if err != nil {
+		return err
+	}
 	return steps(
-		func() error { return b.click("#floating_ips a", "Associate") },
-		func() error { return b.fill(dialog+"#id_port_id", made) },
+		func() error { return b.click(of+"a", "Associate") },
+		func() error { return b.choose(dialog+"#id_port_id", made) },
 		func() error { return b.click(submit, "") },
-		func() error { return b.shows(row, made) },
+		func() error { return b.shows(of, made) },
 	)
 }
 
+// releaseFloatingIP takes it from the server, and gives it back.
 func releaseFloatingIP(b *browser) error {
+	of, err := address(b)
+	if err != nil {
+		return err
+	}
 	return steps(
-		func() error { return b.click("#floating_ips button", "Disassociate") },
-		func() error {
-			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
-		},
-		func() error { return b.click("#floating_ips .dropdown-toggle", "") },
-		func() error { return b.click("#floating_ips button", "Release") },
-		func() error {
-			return b.click(dialog+".modal-footer .btn-primary, "+dialog+".modal-footer .btn-danger", "")
-		},
-		func() error { return b.shows(content, "No items to display") },
+		func() error { return b.click(of+"button", "Disassociate") },
+		func() error { return b.click(confirm, "") },
+		func() error { return b.shows(of+"a", "Associate") },
+		func() error { return b.click(of+".dropdown-toggle", "") },
+		func() error { return b.click(of+"button", "Release") },
+		func() error { return b.click(confirm, "") },
+		func() error { return b.until("the address to be gone", `!document.querySelector(`+js(of)+`)`) },
 	)
 }
 
@@ -212,7 +226,7 @@ func deleteServer(b *browser) error {
 	return steps(
 		func() error { return act(b, "delete") },
 		func() error {
-			return b.until("the server to be gone", fmt.Sprintf(`!document.querySelector(%s)`, js(`#instances tr[data-display-name="`+made+`"]`)))
+			return b.until("the server to be gone", `!document.querySelector(`+js(mine)+`)`)
 		},
 	)
 }

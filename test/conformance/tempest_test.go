@@ -27,7 +27,10 @@ var (
 )
 
 // suites are all that is run with -tempest.run=all.
-var suites = []string{"identity", "image", "compute", "network", "volume"}
+var suites = []string{
+	`^tempest\.api\.identity\.`, `^tempest\.api\.image\.`, `^tempest\.api\.compute\.`, `^tempest\.api\.network\.`, `^tempest\.api\.volume\.`,
+	`^ironic_tempest_plugin\.tests\.api\.`,
+}
 
 // discover is where Debian's python3-tempest has what finds the tests.
 const discover = "/usr/lib/python3/dist-packages/tempest/test_discover"
@@ -63,7 +66,7 @@ func selection(t *testing.T) []string {
 		}
 		return []string{"--include-list", list}
 	case "all":
-		return []string{`^tempest\.api\.(` + strings.Join(suites, "|") + `)\.`}
+		return []string{strings.Join(suites, "|")}
 	}
 	return []string{*run}
 }
@@ -144,8 +147,9 @@ func parse(out io.Reader) map[string]result {
 	return results
 }
 
-// suite is what a test counts for: tempest.api.compute.servers.… is of compute.servers, tempest.api.image.… of image.
-var suite = regexp.MustCompile(`tempest\.(?:api\.)?(compute\.[a-z_]+|[a-z_]+)`)
+// suite is what a test counts for: tempest.api.compute.servers.… is of compute.servers, tempest.api.image.… of image,
+// ironic_tempest_plugin.… of ironic.
+var suite = regexp.MustCompile(`\b(?:tempest\.(?:api\.)?(compute\.[a-z_]+|[a-z_]+)|([a-z]+)_tempest_plugin)`)
 
 // report prints what became of each suite; seconds are those of its tests, of which several run at once.
 func report(results map[string]result) {
@@ -154,7 +158,7 @@ func report(results map[string]result) {
 	for name, r := range results {
 		of := "other"
 		if m := suite.FindStringSubmatch(name); m != nil {
-			of = m[1]
+			of = m[1] + m[2] // one of them is empty
 		}
 		for _, key := range []string{of, "total"} {
 			if counts[key] == nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ingotcloud/ingot/internal/api/ironic"
+	"github.com/ingotcloud/ingot/internal/api/osapi"
 	. "github.com/ingotcloud/ingot/internal/api/osapi/osapitest"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
 )
@@ -22,12 +23,22 @@ func TestForeignTenant(t *testing.T) {
 	}
 	before := look()
 	public := map[string]bool{"/": true, "/v1": true}
-	fill := strings.NewReplacer("{node}", id, "{port}", port, "{driver}", "redfish", "{host}", "h", "{id}", "x", "{event}", "x",
+	fill := strings.NewReplacer("{node}", id, "{port}", port, "{driver}", "redfish", "{host}", "h", "{id}", "11111111-2222-4333-8444-555555555555", "{event}", "x", "{method}", "x", "{setting}", "x",
 		"{component}", "system", "{name}", "locator", "{trait}", "CUSTOM_X", "{vif}", "x")
-	routes := ironic.Dialect(c.Service, c.Engine, c.DB).Routes
+	routes := ironic.Dialect(services(c.Rig, c.networks)).Routes
 	for _, route := range routes {
 		t.Run(route.String(), func(t *testing.T) {
-			got := c.Do(Other, route.Method, "/baremetal"+fill.Replace(route.Pattern), nil, "X-OpenStack-Ironic-API-Version: latest")
+			version, body := "latest", any(nil)
+			if route.Until != (osapi.Microversion{}) {
+				version = route.Until.String()
+			}
+			switch route.Method {
+			case "PATCH":
+				body = []object{}
+			case "POST":
+				body = object{"resource_class": "x", "candidate_nodes": []string{id}}
+			}
+			got := c.Do(Other, route.Method, "/baremetal"+fill.Replace(route.Pattern), body, "X-OpenStack-Ironic-API-Version: "+version)
 			if strings.Contains(got.Text, id) && !strings.Contains(got.Text, "could not be found") || strings.Contains(got.Text, port) && got.Status == 200 {
 				t.Errorf("it tells of another tenant's: %s", got.Text)
 			}
@@ -40,11 +51,19 @@ func TestForeignTenant(t *testing.T) {
 				if got.Status != 403 {
 					t.Errorf("%d %s", got.Status, got.Text)
 				}
-			case strings.Contains(route.Pattern, "{"):
+			case strings.Contains(route.Pattern, "{") && route.Until == (osapi.Microversion{}):
 				if got.Status != 404 {
 					t.Errorf("%d %s", got.Status, got.Text)
 				}
 			case route.Pattern == "/v1/volume": // links only
+			case route.Method == "POST":
+				if got.Status != 400 {
+					t.Errorf("%d %s", got.Status, got.Text)
+				}
+			case route.Until != (osapi.Microversion{}):
+				if got.Status < 404 || got.Status > 406 {
+					t.Errorf("%d %s", got.Status, got.Text)
+				}
 			default: // a list
 				for key, value := range got.Body {
 					if list, ok := value.([]any); !ok || len(list) > 0 {

@@ -1,8 +1,10 @@
 package ironic_test
 
 import (
+	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/identity"
 	"github.com/ingotcloud/ingot/internal/identity/identitytest"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
+	"github.com/ingotcloud/ingot/internal/network"
 )
 
 // The openstack CLI, as distributions ship it, takes machines from their BMC's address into the pool.
@@ -33,7 +36,7 @@ func TestCLI(t *testing.T) {
 	rig.Start()
 	who := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: who.Service, RequestsPerSecond: -1},
-		keystone.Dialect(who.Service), ironic.Dialect(rig.Service, rig.Engine, d))
+		keystone.Dialect(who.Service), ironic.Dialect(services(rig, network.New(d, rig.Clock, slog.New(slog.DiscardHandler)))))
 	if err := who.Bootstrap(t.Context(), identity.Bootstrap{AdminPassword: "x", Catalog: []identity.BootstrapService{
 		{Type: "identity", Name: "keystone", URL: s.URL + "/identity/v3"},
 		{Type: "baremetal", Name: "ironic", URL: s.URL + "/baremetal"},
@@ -73,7 +76,10 @@ func TestCLI(t *testing.T) {
 	for _, m := range rig.Machines {
 		do("port create --node "+m.ID+" "+m.MACs[0]+" -f value -c address", m.MACs[0])
 	}
-	red := rig.Machines[0]
+	red, steps := rig.Machines[0], filepath.Join(home, "steps")
+	if err := os.WriteFile(steps, []byte(`[{"interface": "bios", "step": "reset", "args": {}, "priority": 9}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, x := range []struct{ command, want string }{
 		{"node list -f value -c Name", "red\nipmi"},
 		{"node validate red -f value -c Interface -c Result", "power True"},
@@ -114,6 +120,28 @@ func TestCLI(t *testing.T) {
 		{"volume connector list -f json", "[]"},
 		{"node deploy red", "made, rebuilt and deleted through Nova"},
 		{"node clean --clean-steps '[]' red", "cleaning always erases all disks"},
+		{"chassis create --description rack -f value -c description", "rack"},
+		{"chassis list -f value -c Description", "rack"},
+		{"port group create --node " + red.ID + " --name bond --mode active-backup -f value -c name", "bond"},
+		{"port group set --property miimon=100 bond", ""},
+		{"port group show bond -f value -c properties", "miimon"},
+		{"port group list -f value -c Name", "bond"},
+		{"port group delete bond", "Deleted port group bond"},
+		{"allocation create --resource-class baremetal --name mine --candidate-node red --wait 60 -f value -c state", "active"},
+		{"node list --associated -f value -c Name", "red"},
+		{"allocation show mine -f value -c node_uuid", red.ID},
+		{"allocation set --extra why=test mine", ""},
+		{"allocation delete mine", "Deleted allocation mine"},
+		{"deploy template create CUSTOM_RAID --steps " + steps + " -f value -c name", "CUSTOM_RAID"},
+		{"deploy template list -f value -c Name", "CUSTOM_RAID"},
+		{"deploy template delete CUSTOM_RAID", "Deleted deploy template CUSTOM_RAID"},
+		{"volume connector create --node " + red.ID + " --type iqn --connector-id iqn.2026:red -f value -c connector_id", "iqn.2026:red"},
+		{"volume target create --node " + red.ID + " --type iscsi --volume-id v1 --boot-index 0 -f value -c volume_id", "v1"},
+		{"volume target list --node red --fields volume_id -f value", "v1"},
+		{"volume connector list --node red --fields connector_id -f value", "iqn.2026:red"},
+		{"node history list red -f json", "[]"},
+		{"node set --lessee 0123456789abcdef0123456789abcdef --instance-info a=b red", ""},
+		{"node list --lessee 0123456789abcdef0123456789abcdef -f value -c Name", "red"},
 		{"node delete ipmi", "Deleted node ipmi"},
 		{"node show ipmi", "Node ipmi could not be found"},
 	} {

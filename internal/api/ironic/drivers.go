@@ -1,8 +1,6 @@
 package ironic
 
 import (
-	"strings"
-
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 )
@@ -23,14 +21,8 @@ func (a *api) driver(r *osapi.Request, name string) object {
 		"links": links(r, "/drivers/", name), "properties": below(r, "/drivers/", name, "properties"),
 	}
 	if r.Version.AtLeast(1, 30) {
-		for field, value := range defaults(name) {
-			kind := strings.TrimSuffix(field, "_interface")
-			o["default_"+kind+"_interface"] = value
-			o["enabled_"+kind+"_interfaces"] = []any{value}
-		}
-		if name == "redfish" {
-			o["default_boot_interface"] = "redfish-virtual-media"
-			o["enabled_boot_interfaces"] = []any{"redfish-virtual-media", "http", "ipxe"}
+		for kind, names := range a.drivers[name].interfaces {
+			o["default_"+kind+"_interface"], o["enabled_"+kind+"_interfaces"] = names[0], names
 		}
 	}
 	return driverFields.Trim(o, r.Version)
@@ -50,7 +42,7 @@ func (a *api) listDrivers(r *osapi.Request) (any, error) {
 		page.Fields = driverInBrief
 	}
 	list := []object{}
-	for _, name := range sorted(driverInfoKeys) {
+	for _, name := range sorted(a.drivers) {
 		if kind != "classic" {
 			list = append(list, page.Pick(a.driver(r, name)))
 		}
@@ -59,36 +51,52 @@ func (a *api) listDrivers(r *osapi.Request) (any, error) {
 }
 
 // driverOf fails when the path names no driver of ours.
-func driverOf(r *osapi.Request) (string, error) {
+func (a *api) driverOf(r *osapi.Request) (string, error) {
 	name := r.Path("driver")
-	if _, ok := driverInfoKeys[name]; !ok {
+	if _, ok := a.drivers[name]; !ok {
 		return "", fault.New(fault.NotFound, "Could not find the driver %s.", name)
 	}
 	return name, nil
 }
 
 func (a *api) showDriver(r *osapi.Request) (any, error) {
-	name, err := driverOf(r)
+	name, err := a.driverOf(r)
 	if err != nil {
 		return nil, err
 	}
 	return collection{fields: driverFields}.show(r, a.driver(r, name))
 }
 
-func driverProperties(r *osapi.Request) (any, error) {
-	name, err := driverOf(r)
-	return driverInfoKeys[name], err
+func (a *api) driverProperties(r *osapi.Request) (any, error) {
+	name, err := a.driverOf(r)
+	return a.drivers[name].properties, err
 }
 
-func logicalDiskProperties(r *osapi.Request) (any, error) {
-	_, err := driverOf(r)
-	return object{}, err
+func (a *api) logicalDiskProperties(r *osapi.Request) (any, error) {
+	name, err := a.driverOf(r)
+	return a.drivers[name].raid, err
 }
 
 // noMethods: a vendor's own methods are passed to no BMC.
-func noMethods(r *osapi.Request) (any, error) {
-	_, err := driverOf(r)
+func (a *api) noMethods(r *osapi.Request) (any, error) {
+	_, err := a.driverOf(r)
 	return object{}, err
+}
+
+func (a *api) vendor(r *osapi.Request) (any, error) {
+	name, err := a.driverOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, fault.New(fault.Unsupported, "Driver %s does not support vendor_passthru: %s (disabled or not implemented).", name, r.Path("method"))
+}
+
+func (a *api) vendorOfNode(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, unsupported(n, "vendor_passthru: "+r.Path("method"))
 }
 
 func (a *api) noMethodsOfNode(r *osapi.Request) (any, error) {
@@ -97,19 +105,22 @@ func (a *api) noMethodsOfNode(r *osapi.Request) (any, error) {
 }
 
 func (a *api) conductor(r *osapi.Request) object {
-	return object{"hostname": a.host, "conductor_group": "", "alive": true, "links": links(r, "/conductors/", a.host)}
+	return object{
+		"hostname": a.host, "conductor_group": "", "alive": true, "links": links(r, "/conductors/", a.host),
+		"drivers": sorted(a.drivers), "created_at": nil, "updated_at": nil,
+	}
 }
+
+var conductorList = collection{key: "conductors", brief: []string{"hostname", "conductor_group", "alive", "links"}}
 
 // listConductors shows the process that answers: with PostgreSQL there may be others, and none of them owns a node.
 func (a *api) listConductors(r *osapi.Request) (any, error) {
-	return object{"conductors": []object{a.conductor(r)}}, nil
+	return conductorList.answer(r, []object{a.conductor(r)}, a.conductor(r), false)
 }
 
 func (a *api) showConductor(r *osapi.Request) (any, error) {
 	if r.Path("host") != a.host {
 		return nil, fault.New(fault.NotFound, "Conductor %s could not be found.", r.Path("host"))
 	}
-	o := a.conductor(r)
-	o["drivers"], o["created_at"], o["updated_at"] = sorted(driverInfoKeys), nil, nil
-	return o, nil
+	return conductorList.show(r, a.conductor(r))
 }

@@ -20,10 +20,7 @@ var shape = Shape{
 // notOurs are recorded answers that ours cannot be like, and why.
 var notOurs = map[string]string{
 	"GET_v1_drivers_fake-hardware_properties@1.34": "each driver has its own",
-	"GET_v1_portgroups_{id}_ports@1.34":            "there is no port group",
-	"POST_v1_portgroups@1.34":                      "port groups cannot be made",
-	"POST_v1_allocations@1.78":                     "servers are placed by Nova",
-	"PUT_v1_nodes_{id}_states_console@1.34":        "the console is Nova's",
+	"PUT_v1_nodes_{id}_states_console@1.34":        "a real node's console is its server's; TestFakeHardware switches one",
 }
 
 // The recorded answers of a real Ironic (Zed): ours have the same status, the same keys and the same types.
@@ -74,6 +71,9 @@ func TestGolden(t *testing.T) {
 					}
 				}
 				recorded.Body = body
+			}
+			if name == "GET_v1_portgroups_{id}_ports@1.34" {
+				c.call(Admin, "POST", "/v1/portgroups", object{"node_uuid": node["uuid"], "uuid": node["uuid"]}, 201)
 			}
 			c.version = recorded.Version
 			got := c.call(Admin, recorded.Request.Method, path, recorded.Body, recorded.Status)

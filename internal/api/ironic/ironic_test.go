@@ -1,6 +1,7 @@
 package ironic_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	. "github.com/ingotcloud/ingot/internal/api/osapi/osapitest"
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
+	"github.com/ingotcloud/ingot/internal/network"
 )
 
 type object = osapi.Object
@@ -17,15 +19,22 @@ type object = osapi.Object
 type cloud struct {
 	*machinetest.Rig
 	*Server
-	t       *testing.T
-	version string
+	t        *testing.T
+	version  string
+	networks *network.Service
 }
 
 func boot(t *testing.T, specs ...machinetest.Spec) *cloud {
 	t.Helper()
 	d := dbtest.SQLite(t)
 	rig := machinetest.NewRig(t, d, specs...)
-	return &cloud{rig, Serve(t, ironic.Dialect(rig.Service, rig.Engine, d)), t, "latest"}
+	networks := network.New(d, rig.Clock, slog.New(slog.DiscardHandler))
+	return &cloud{rig, Serve(t, ironic.Dialect(services(rig, networks))), t, "latest", networks}
+}
+
+// services are what the API shows of a rack, with fake hardware beside it.
+func services(rig *machinetest.Rig, networks *network.Service) ironic.Services {
+	return ironic.Services{DB: rig.DB, Machines: rig.Service, Networks: networks, Engine: rig.Engine, FakeHardware: true}
 }
 
 // call calls as somebody and wants the status.

@@ -1,9 +1,12 @@
 package ironic
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -32,39 +35,7 @@ var nodeFields = osapi.Fields{
 }
 
 // fixed are fields that have no place in the domain: they show, and take, these values only.
-var fixed = object{
-	"automated_clean": nil, "chassis_uuid": nil, "conductor_group": "", "console_enabled": false, "instance_info": object{},
-	"lessee": nil, "network_data": object{}, "parent_node": nil, "protected": false, "protected_reason": nil, "raid_config": object{},
-	"retired": false, "retired_reason": nil, "shard": nil, "target_raid_config": object{}, "service_step": object{}, "allocation_uuid": nil,
-}
-
-// interfaces names, in Ironic's words, how a machine is driven. They follow from its driver and its abilities.
-func interfaces(m *machine.Machine) object {
-	boot := "ipxe"
-	switch m.Method([]*machine.NIC{{PXE: true}}) {
-	case machine.ByMedia:
-		boot = "redfish-virtual-media"
-	case machine.ByHTTP:
-		boot = "http"
-	}
-	o := defaults(m.BMC.Kind)
-	o["boot_interface"] = boot
-	return o
-}
-
-// defaults are the interfaces of a driver.
-func defaults(driver string) object {
-	o := object{
-		"bios_interface": "no-bios", "boot_interface": "ipxe", "console_interface": "no-console", "deploy_interface": "direct",
-		"firmware_interface": "no-firmware", "inspect_interface": "agent", "management_interface": "ipmitool",
-		"network_interface": "neutron", "power_interface": "ipmitool", "raid_interface": "no-raid", "rescue_interface": "no-rescue",
-		"storage_interface": "noop", "vendor_interface": "no-vendor",
-	}
-	if driver == "redfish" {
-		o["management_interface"], o["power_interface"], o["firmware_interface"] = "redfish", "redfish", "redfish"
-	}
-	return o
-}
+var fixed = object{"conductor_group": ""}
 
 // node is a machine with the work that holds it now; nil: none.
 type node struct {
@@ -80,17 +51,18 @@ const warming = "machine-warm"
 // view is a node as the request's version shows it.
 func (a *api) view(r *osapi.Request, n node) object {
 	o := object{
-		"uuid": n.ID, "name": orNull(n.Name), "driver": n.BMC.Kind, "driver_info": driverInfo(n.BMC),
+		"uuid": n.ID, "name": orNull(n.Name), "driver": n.BMC.Kind, "driver_info": driverInfo(n.Machine),
 		"driver_internal_info": internalInfo(n), "properties": orEmpty(n.Properties), "extra": orEmpty(n.Extra),
-		"instance_uuid": orNull(n.Instance), "resource_class": orNull(n.ResourceClass), "owner": orNull(n.Owner),
+		"instance_uuid": orNull(cmp.Or(n.Instance, n.Holder)), "resource_class": orNull(n.ResourceClass), "owner": orNull(n.Owner),
 		"description": orNull(n.Description), "traits": slices.Clone(n.Traits), "conductor": a.host,
 		"provision_state": provisionState(r.Version, n), "target_provision_state": orNull(string(n.Target)),
 		"provision_updated_at": osapi.Offset(n.StateSince), "power_state": powerState(n.Power), "target_power_state": powerTarget(n.PowerTarget),
-		"maintenance": n.Maintenance, "maintenance_reason": orNull(n.MaintenanceReason), "fault": orNull(n.Fault),
+		"maintenance": n.Maintenance, "maintenance_reason": orNull(n.MaintenanceReason), "fault": faultOf(n.Machine),
 		"last_error": orNull(n.LastError), "reservation": nil,
 		"inspection_started_at": nil, "inspection_finished_at": osapi.Offset(n.Inspected),
 		"clean_step": step(n, machine.Cleaning), "deploy_step": step(n, machine.Deploying),
-		"boot_mode": nil, "secure_boot": nil,
+		"boot_mode": nil, "secure_boot": nil, "raid_config": object{}, "service_step": object{},
+		"target_raid_config": orEmpty(n.Notes.TargetRAID), "console_enabled": n.Notes.Console, "allocation_uuid": orNull(n.Allocation),
 		"created_at": osapi.Offset(n.Created), "updated_at": nil,
 		"links": links(r, "/nodes/", n.ID),
 	}
@@ -112,10 +84,47 @@ func (a *api) view(r *osapi.Request, n node) object {
 	for name, value := range fixed {
 		o[name] = value
 	}
-	for name, value := range interfaces(n.Machine) {
-		o[name] = value
+	maps.Copy(o, noted(n.Machine))
+	maps.Copy(o, interfaces(n.Machine))
+	if !r.Caller.Reads(n.Owner) { // the lessee knows the node, and not how it is driven
+		o["driver_info"], o["driver_internal_info"] = object{"content": redacted}, object{"content": redacted}
+		o["last_error"] = redacted
 	}
 	return nodeFields.Trim(o, r.Version)
+}
+
+const redacted = "** Redacted: it is shown to the node's owner. **"
+
+// noted are the fields that operators write and the domain only keeps.
+func noted(m *machine.Machine) object {
+	o := object{
+		"lessee": orNull(m.Lessee), "chassis_uuid": orNull(m.Chassis), "protected": m.Protected, "protected_reason": orNull(m.Notes.ProtectedReason),
+		"retired": m.Retired, "retired_reason": orNull(m.Notes.RetiredReason), "shard": orNull(m.Notes.Shard), "parent_node": orNull(m.Notes.Parent),
+		"instance_info": masking(m.Notes.InstanceInfo), "network_data": orEmpty(m.Notes.NetworkData), "automated_clean": nil,
+	}
+	if m.Notes.AutomatedClean != nil {
+		o["automated_clean"] = *m.Notes.AutomatedClean
+	}
+	return o
+}
+
+// The faults that Ironic has a word for (ironic/common/faults.py).
+const (
+	powerFailure = "power failure"
+	cleanFailure = "clean failure"
+)
+
+var faults = []string{powerFailure, cleanFailure, "rescue abort failure", "none"}
+
+// faultOf is Ironic's word for why a node was quarantined; the sentence is its maintenance reason.
+func faultOf(m *machine.Machine) any {
+	switch {
+	case m.Fault == "":
+		return nil
+	case m.State == machine.CleanFailed:
+		return cleanFailure
+	}
+	return powerFailure // it does not start, or does not go off
 }
 
 func orNull(s string) any {
@@ -174,6 +183,7 @@ var (
 // once.
 var begins = map[string]machine.State{
 	"machine-verify": machine.Verifying, "machine-inspect": machine.Inspecting, "machine-clean": machine.Cleaning,
+	"machine-adopt": machine.Adopting, "machine-pretend": machine.Deploying,
 }
 
 // provisionState names a node's state as the version knows it.
@@ -226,13 +236,18 @@ func (a *api) withWork(ctx context.Context, m *machine.Machine) (node, error) {
 	return node{m, run}, err
 }
 
-// find gives the node that the path names, for callers who may know of it: its owner and those who read everything.
+// reads reports whether the caller may know of the node: its owner, its lessee, and those who read everything.
+func reads(r *osapi.Request, m *machine.Machine) bool {
+	return r.Caller.Reads(m.Owner) || r.Caller.Reads(m.Lessee)
+}
+
+// find gives the node that the path names, for callers who may know of it.
 func (a *api) find(r *osapi.Request) (node, error) {
 	m, err := a.machines.Get(r.Context(), a.db, r.Path("node"))
 	if err != nil {
 		return node{}, err
 	}
-	if !r.Caller.Reads(m.Owner) {
+	if !reads(r, m) {
 		return node{}, fault.New(fault.NotFound, "Node %s could not be found.", r.Path("node"))
 	}
 	return a.withWork(r.Context(), m)
@@ -241,8 +256,30 @@ func (a *api) find(r *osapi.Request) (node, error) {
 // findToChange is find for those who may change the node, too.
 func (a *api) findToChange(r *osapi.Request) (node, error) {
 	n, err := a.find(r)
-	if err == nil && !r.Caller.Writes(n.Owner) {
-		err = fault.New(fault.Forbidden, "Only members of the project that owns node %s, and admins, may do this.", r.Path("node"))
+	if err == nil && !r.Caller.Writes(n.Owner) && !r.Caller.Writes(n.Lessee) {
+		err = fault.New(fault.Forbidden, "Only members of the projects that own or lease node %s, and admins, may do this.", r.Path("node"))
 	}
 	return n, err
 }
+
+// lockPatience is how long a request waits for the power of its node to have been switched, which Ironic does with every lock
+// (node_locked_retry_attempts times node_locked_retry_interval).
+const lockPatience = 3 * time.Second
+
+// settle waits a moment while the node's power is switched. Whatever else works on the node refuses the request.
+func (a *api) settle(ctx context.Context, node string) error {
+	for wait := time.Duration(0); wait < lockPatience; wait += lockPatience / 60 {
+		run, err := workflow.ActiveOf(ctx, a.db, machine.Resource(node))
+		if err != nil || run == nil || run.Flow != switching {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPatience / 60):
+		}
+	}
+	return locked(node, a.host)
+}
+
+const switching = "machine-power"

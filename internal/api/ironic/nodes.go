@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -17,17 +15,22 @@ import (
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
-func (a *api) listNodes(r *osapi.Request) (any, error)         { return a.nodes(r, false) }
-func (a *api) listNodesInDetail(r *osapi.Request) (any, error) { return a.nodes(r, true) }
+func (a *api) listNodes(r *osapi.Request) (any, error)         { return a.nodes(r, false, everyNode) }
+func (a *api) listNodesInDetail(r *osapi.Request) (any, error) { return a.nodes(r, true, everyNode) }
 
-func (a *api) nodes(r *osapi.Request, detail bool) (any, error) {
+func everyNode(*machine.Machine) bool { return true }
+
+// nodes lists those that the caller may know of, fit, and are asked for.
+func (a *api) nodes(r *osapi.Request, detail bool, fits func(*machine.Machine) bool) (any, error) {
 	all, err := a.visible(r)
 	if err != nil {
 		return nil, err
 	}
-	views := make([]object, len(all))
-	for i, n := range all {
-		views[i] = a.view(r, n)
+	views := []object{}
+	for _, n := range all {
+		if fits(n.Machine) {
+			views = append(views, a.view(r, n))
+		}
 	}
 	views, err = filterNodes(r, views)
 	if err != nil {
@@ -49,7 +52,7 @@ func (a *api) visible(r *osapi.Request) ([]node, error) {
 	}
 	nodes := []node{}
 	for _, m := range all {
-		if r.Caller.Reads(m.Owner) {
+		if reads(r, m) {
 			nodes = append(nodes, node{m, cmp.Or(works[machine.Resource(m.ID)], works[instance.Resource(m.Instance)])})
 		}
 	}
@@ -82,6 +85,13 @@ func filterNodes(r *osapi.Request, all []object) ([]object, error) {
 			return nil, tooNew(r, "the filter "+name)
 		}
 		want := q.Get(name)
+		if name == "fault" && !slices.Contains(faults, want) {
+			return nil, fault.New(fault.Invalid, "Unrecognized fault %q is specified, allowed faults are %v.", want, faults)
+		}
+		if want == "none" && name == "fault" {
+			tests = append(tests, func(o object) bool { return o[name] == nil })
+			continue
+		}
 		tests = append(tests, func(o object) bool { return o[name] == any(want) })
 	}
 	truths := []struct {
@@ -91,8 +101,8 @@ func filterNodes(r *osapi.Request, all []object) ([]object, error) {
 	}{
 		{"maintenance", osapi.Span{}, func(o object) bool { return o["maintenance"] == true }},
 		{"associated", osapi.Span{}, func(o object) bool { return o["instance_uuid"] != nil }},
-		{"retired", osapi.Since(1, 61), func(object) bool { return false }},
-		{"sharded", osapi.Since(1, 82), func(object) bool { return false }},
+		{"retired", osapi.Since(1, 61), func(o object) bool { return o["retired"] == true }},
+		{"sharded", osapi.Since(1, 82), func(o object) bool { return o["shard"] != nil }},
 	}
 	for _, f := range truths {
 		if !q.Has(f.name) {
@@ -107,14 +117,18 @@ func filterNodes(r *osapi.Request, all []object) ([]object, error) {
 		}
 		tests = append(tests, func(o object) bool { return f.of(o) == want })
 	}
-	if q.Has("shard") { // no node is in a shard
+	if q.Has("shard") {
 		if !r.Version.AtLeast(1, 82) {
 			return nil, tooNew(r, "the filter shard")
 		}
-		tests = append(tests, func(object) bool { return false })
+		wanted := strings.Split(q.Get("shard"), ",")
+		tests = append(tests, func(o object) bool {
+			shard, _ := o["shard"].(string) // null is in none
+			return shard != "" && slices.Contains(wanted, shard)
+		})
 	}
 	if want := q.Get("project"); want != "" {
-		tests = append(tests, func(o object) bool { return o["owner"] == any(want) })
+		tests = append(tests, func(o object) bool { return o["owner"] == any(want) || o["lessee"] == any(want) })
 	}
 	if want := q.Get("description_contains"); want != "" {
 		tests = append(tests, func(o object) bool {
@@ -141,30 +155,23 @@ func (a *api) showNode(r *osapi.Request) (any, error) {
 
 func (a *api) createNode(r *osapi.Request) (any, error) {
 	var body object
-	if err := r.Decode(&body); err != nil {
+	id, err := nodeList.readBody(r, &body)
+	if err != nil {
 		return nil, err
 	}
-	m := &machine.Machine{}
-	if id, given := body["uuid"]; given {
-		text, _ := id.(string)
-		if uuid.Validate(text) != nil || len(text) != 36 {
-			return nil, fault.New(fault.Invalid, "Expected a UUID but received %v.", id)
-		}
-		m.ID = strings.ToLower(text)
-		delete(body, "uuid")
-	}
+	m := &machine.Machine{ID: id}
 	if _, given := body["driver"]; !given {
 		return nil, fault.New(fault.Invalid, "Schema error for node: 'driver' is a required property")
-	}
-	if err := givenTooEarly(r, slices.Collect(maps.Keys(body))); err != nil {
-		return nil, err
 	}
 	if _, given := body["owner"]; !given {
 		m.Owner = r.Caller.ProjectID // none with system scope
 	}
 	m.BMC.Kind, _ = body["driver"].(string) // another type is no driver's name either
-	if _, err := bmcOf(m.BMC.Kind, nil); err != nil {
+	if err := a.knows(m.BMC.Kind); err != nil {
 		return nil, err
+	}
+	if m.Fake() && !r.Version.AtLeast(1, 11) { // a real node begins as enroll in every version: nobody has cleaned it
+		m.State = machine.Available
 	}
 	before := editable(m)
 	after := maps.Clone(before)
@@ -174,10 +181,12 @@ func (a *api) createNode(r *osapi.Request) (any, error) {
 		}
 		after[name] = value
 	}
-	if err := change(m, before, after); err != nil {
-		return nil, err
-	}
-	err := a.db.Tx(r.Context(), func(tx *db.Tx) error { return a.machines.Create(r.Context(), tx, m) })
+	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		if err := a.change(r.Context(), tx, m, before, after); err != nil {
+			return err
+		}
+		return a.machines.Create(r.Context(), tx, m)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -198,15 +207,15 @@ func (a *api) patchNode(r *osapi.Request) (any, error) {
 		return nil, err
 	}
 	touched := rootsOf(operations)
-	if err := givenTooEarly(r, touched); err != nil {
+	if err := nodeList.tooEarly(r, touched); err != nil {
 		return nil, err
 	}
-	if !r.Caller.IsAdmin() {
-		for _, name := range touched {
-			if !slices.Contains([]string{"extra", "description", "maintenance", "maintenance_reason"}, name) {
-				return nil, fault.New(fault.Forbidden, "Only admins may change %s of a node.", name)
-			}
-		}
+	if err := mayTouch(r, n, touched); err != nil {
+		return nil, err
+	}
+	reset, err := resetsInterfaces(r, touched)
+	if err != nil {
+		return nil, err
 	}
 	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
 		m, err := a.machines.Get(r.Context(), tx, n.ID)
@@ -220,11 +229,17 @@ func (a *api) patchNode(r *osapi.Request) (any, error) {
 		if err != nil {
 			return err
 		}
-		was := m.BMC
-		if err := change(m, before, after); err != nil {
+		was := *m
+		if reset {
+			m.Notes.Interfaces = nil
+		}
+		if err := a.change(r.Context(), tx, m, before, after); err != nil {
 			return err
 		}
-		if n.held() && m.BMC != was {
+		if err := checkInterfaces(&was, m, reset); err != nil {
+			return err
+		}
+		if n.held() && m.BMC != was.BMC {
 			return locked(n.ID, a.host)
 		}
 		n.Machine = m
@@ -238,12 +253,18 @@ func (a *api) patchNode(r *osapi.Request) (any, error) {
 
 func (a *api) deleteNode(r *osapi.Request) (any, error) {
 	n, err := a.findToChange(r)
+	if err == nil {
+		err = a.settle(r.Context(), n.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return nil, a.db.Tx(r.Context(), func(tx *db.Tx) error {
 		m, err := a.machines.Get(r.Context(), tx, n.ID)
 		if err != nil {
+			return err
+		}
+		if _, err := a.unplug(r.Context(), tx, m.ID, ""); err != nil {
 			return err
 		}
 		return a.machines.Delete(r.Context(), tx, m)
@@ -274,4 +295,72 @@ func (a *api) endMaintenance(r *osapi.Request) (any, error) {
 		return nil, err
 	}
 	return nil, a.machines.SetMaintenance(r.Context(), n.ID, false, "")
+}
+
+// touchable is what others than admins may change of a node: its owner, and its lessee.
+var (
+	ofOwner  = []string{"extra", "description", "maintenance", "maintenance_reason", "instance_info"}
+	ofLessee = []string{"extra", "instance_info"}
+)
+
+func mayTouch(r *osapi.Request, n node, touched []string) error {
+	may := ofLessee
+	switch {
+	case r.Caller.IsAdmin():
+		return nil
+	case r.Caller.Writes(n.Owner):
+		may = ofOwner
+	}
+	for _, name := range touched {
+		if !slices.Contains(may, name) {
+			return fault.New(fault.Forbidden, "Only admins may change %s of a node.", name)
+		}
+	}
+	return nil
+}
+
+// resetsInterfaces reads whether a node that gets another driver leaves all interfaces chosen for the one before.
+func resetsInterfaces(r *osapi.Request, touched []string) (bool, error) {
+	q := r.Query()
+	reset := q.Bool("reset_interfaces", false)
+	switch {
+	case q.Has("reset_interfaces") && !r.Version.AtLeast(1, 45):
+		return false, tooNew(r, "the parameter reset_interfaces")
+	case reset && !slices.Contains(touched, "driver"):
+		return false, fault.New(fault.Invalid, "The reset_interfaces parameter can only be used when changing the node's driver.")
+	}
+	return reset, q.Done()
+}
+
+// children names the nodes that are a part of this one.
+func (a *api) children(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.visible(r)
+	ids := []string{}
+	for _, child := range all {
+		if child.Notes.Parent == n.ID {
+			ids = append(ids, child.ID)
+		}
+	}
+	return object{"children": ids}, err
+}
+
+// shards counts the nodes of each; null is for those that are in none.
+func (a *api) shards(r *osapi.Request) (any, error) {
+	all, err := a.machines.List(r.Context(), a.db)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, m := range all {
+		counts[m.Notes.Shard]++
+	}
+	list := []object{}
+	for _, name := range sorted(counts) {
+		list = append(list, object{"name": orNull(name), "count": counts[name]})
+	}
+	return object{"shards": list}, nil
 }

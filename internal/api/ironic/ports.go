@@ -1,8 +1,8 @@
 package ironic
 
 import (
+	"fmt"
 	"maps"
-	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,9 +21,6 @@ var portFields = osapi.Fields{
 	"portgroup_uuid": osapi.Since(1, 24), "physical_network": osapi.Since(1, 34), "is_smartnic": osapi.Since(1, 53),
 }
 
-// fixedOfPort are the fields of a port without a place in the domain.
-var fixedOfPort = object{"internal_info": object{}, "portgroup_uuid": nil, "physical_network": nil, "is_smartnic": false}
-
 var portList = collection{
 	key: "ports", fields: portFields, brief: []string{"uuid", "address", "links"},
 	filters: []string{"node", "node_uuid", "address", "portgroup", "shard"},
@@ -32,7 +29,7 @@ var portList = collection{
 func portView(r *osapi.Request, nic *machine.NIC) object {
 	o := object{
 		"uuid": nic.ID, "node_uuid": nic.Machine, "created_at": osapi.Offset(nic.Created), "updated_at": nil,
-		"links": links(r, "/ports/", nic.ID),
+		"links": links(r, "/ports/", nic.ID), "internal_info": vifInfo(nic.VIF),
 	}
 	if nic.Updated.After(nic.Created) {
 		o["updated_at"] = osapi.Offset(nic.Updated)
@@ -43,35 +40,50 @@ func portView(r *osapi.Request, nic *machine.NIC) object {
 
 // editablePort are the fields of a port that clients may send.
 func editablePort(nic *machine.NIC) object {
-	o := object{"address": nic.MAC, "extra": orEmpty(nic.Extra), "local_link_connection": orEmpty(nic.Link), "pxe_enabled": nic.PXE}
-	maps.Copy(o, fixedOfPort)
-	return o
+	return object{
+		"address": nic.MAC, "extra": orEmpty(nic.Extra), "local_link_connection": orEmpty(nic.Link), "pxe_enabled": nic.PXE,
+		"portgroup_uuid": orNull(nic.PortGroup), "physical_network": orNull(nic.PhysicalNetwork), "is_smartnic": nic.Smart,
+	}
 }
 
 func changePort(nic *machine.NIC, before, after object) error {
 	for _, name := range sorted(after) {
 		value := after[name]
-		_, unchangeable := fixedOfPort[name]
-		if reflect.DeepEqual(before[name], value) || unchangeable && value == nil {
+		if reflect.DeepEqual(before[name], value) {
 			continue
 		}
+		text, isText := value.(string)
+		isText = isText || value == nil
 		wrong := func(what string) error {
 			return fault.New(fault.Invalid, "Invalid value for %s: it must be %s.", name, what)
 		}
 		switch name {
 		case "address":
-			text, _ := value.(string)
-			mac, err := net.ParseMAC(text)
-			if err != nil || len(mac) != 6 {
-				return fault.New(fault.Invalid, "Expected a MAC address but received %v.", value)
+			mac, err := readMAC(fmt.Sprint(value))
+			if err != nil {
+				return err
 			}
-			nic.MAC = mac.String()
-		case "pxe_enabled":
+			nic.MAC = mac
+		case "pxe_enabled", "is_smartnic":
 			on, ok := value.(bool)
 			if !ok {
 				return wrong("true or false")
 			}
-			nic.PXE = on
+			if name == "pxe_enabled" {
+				nic.PXE = on
+			} else {
+				nic.Smart = on
+			}
+		case "portgroup_uuid":
+			if !isText || text != "" && uuid.Validate(text) != nil {
+				return wrong("a UUID")
+			}
+			nic.PortGroup = text
+		case "physical_network":
+			if !isText || text == "" && value != nil || len(text) > 64 {
+				return wrong("a string of 1 to 64 characters, or null")
+			}
+			nic.PhysicalNetwork = text
 		case "extra", "local_link_connection":
 			o, ok := value.(object)
 			if !ok && value != nil {
@@ -82,15 +94,13 @@ func changePort(nic *machine.NIC, before, after object) error {
 			} else {
 				nic.Link = o
 			}
-		default:
-			return fault.New(fault.Invalid, "This cloud does not have the field %s of a port.", name)
 		}
 	}
 	return nil
 }
 
-func (a *api) listPorts(r *osapi.Request) (any, error)         { return a.ports(r, "", false) }
-func (a *api) listPortsInDetail(r *osapi.Request) (any, error) { return a.ports(r, "", true) }
+func (a *api) listPorts(r *osapi.Request) (any, error)         { return a.ports(r, "", false, nil) }
+func (a *api) listPortsInDetail(r *osapi.Request) (any, error) { return a.ports(r, "", true, nil) }
 
 func (a *api) listPortsOfNode(r *osapi.Request) (any, error) { return a.portsOfNode(r, false) }
 
@@ -101,26 +111,27 @@ func (a *api) portsOfNode(r *osapi.Request, detail bool) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.ports(r, n.ID, detail)
+	return a.ports(r, n.ID, detail, nil)
 }
 
-// ports lists those of one node, or all that the caller may know of.
-func (a *api) ports(r *osapi.Request, of string, detail bool) (any, error) {
-	nodes, err := a.machines.List(r.Context(), a.db)
+// ports lists those of one node, or all that the caller may know of; only those that fit, if it is said which do.
+func (a *api) ports(r *osapi.Request, of string, detail bool, fits func(*machine.NIC) bool) (any, error) {
+	nodes, err := a.known(r)
 	if err != nil {
 		return nil, err
 	}
 	query := r.HTTP.URL.Query()
-	asked := query.Get("node")
-	if asked == "" {
-		asked = query.Get("node_uuid")
-	}
-	owners := map[string]string{}
-	for _, m := range nodes {
-		if asked == "" || m.ID == asked || m.Name == asked {
-			owners[m.ID] = m.Owner
+	group := query.Get("portgroup")
+	if group != "" {
+		g, err := a.machines.PortGroup(r.Context(), a.db, group)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		if err == nil {
+			group = g.ID
 		}
 	}
+	shards := strings.FieldsFunc(query.Get("shard"), func(c rune) bool { return c == ',' })
 	nics, err := a.machines.NICs(r.Context(), a.db, of)
 	if err != nil {
 		return nil, err
@@ -128,8 +139,9 @@ func (a *api) ports(r *osapi.Request, of string, detail bool) (any, error) {
 	address := strings.ToLower(query.Get("address"))
 	views := []object{}
 	for _, nic := range nics {
-		owner, known := owners[nic.Machine]
-		if !known || !r.Caller.Reads(owner) || address != "" && nic.MAC != address || query.Get("portgroup") != "" || query.Get("shard") != "" {
+		m := nodes[nic.Machine]
+		if m == nil || address != "" && nic.MAC != address || group != "" && nic.PortGroup != group || fits != nil && !fits(nic) ||
+			len(shards) > 0 && !slices.Contains(shards, m.Notes.Shard) {
 			continue
 		}
 		views = append(views, portView(r, nic))
@@ -139,12 +151,15 @@ func (a *api) ports(r *osapi.Request, of string, detail bool) (any, error) {
 
 // port gives the one that the path names, with its node, to callers who may know of it.
 func (a *api) port(r *osapi.Request, q db.Querier) (*machine.NIC, *machine.Machine, error) {
+	if uuid.Validate(r.Path("port")) != nil {
+		return nil, nil, fault.New(fault.Invalid, "Expected a UUID but received %s.", r.Path("port"))
+	}
 	nic, err := a.machines.NIC(r.Context(), q, strings.ToLower(r.Path("port")))
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := a.machines.Get(r.Context(), q, nic.Machine)
-	if err == nil && !r.Caller.Reads(m.Owner) {
+	if err == nil && !reads(r, m) {
 		err = fault.New(fault.NotFound, "Port %s could not be found.", r.Path("port"))
 	}
 	return nic, m, err
@@ -160,18 +175,11 @@ func (a *api) showPort(r *osapi.Request) (any, error) {
 
 func (a *api) createPort(r *osapi.Request) (any, error) {
 	var body object
-	if err := r.Decode(&body); err != nil {
+	id, err := portList.readBody(r, &body)
+	if err != nil {
 		return nil, err
 	}
-	nic := &machine.NIC{PXE: true}
-	if id, given := body["uuid"]; given {
-		text, _ := id.(string)
-		if uuid.Validate(text) != nil || len(text) != 36 {
-			return nil, fault.New(fault.Invalid, "Expected a UUID but received %v.", id)
-		}
-		nic.ID = strings.ToLower(text)
-		delete(body, "uuid")
-	}
+	nic := &machine.NIC{ID: id, PXE: true}
 	of, _ := body["node_uuid"].(string)
 	delete(body, "node_uuid")
 	before := editablePort(nic)
@@ -179,9 +187,6 @@ func (a *api) createPort(r *osapi.Request) (any, error) {
 	for name, value := range body {
 		if _, known := before[name]; !known {
 			return nil, fault.New(fault.Invalid, "Schema error for port: Additional properties are not allowed ('%s' was unexpected)", name)
-		}
-		if span, limited := portFields[name]; limited && !span.Has(r.Version) {
-			return nil, tooNew(r, "the field "+name)
 		}
 		after[name] = value
 	}
@@ -191,11 +196,8 @@ func (a *api) createPort(r *osapi.Request) (any, error) {
 	if nic.MAC == "" || of == "" {
 		return nil, fault.New(fault.Invalid, "Schema error for port: 'address' and 'node_uuid' are required properties")
 	}
-	err := a.db.Tx(r.Context(), func(tx *db.Tx) error {
-		m, err := a.machines.Get(r.Context(), tx, of)
-		if fault.Is(err, fault.NotFound) {
-			return fault.New(fault.Invalid, "Node %s could not be found.", of) // the body is wrong, not the path
-		}
+	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		m, err := a.nodeOf(r.Context(), tx, of)
 		if err != nil {
 			return err
 		}
@@ -218,10 +220,8 @@ func (a *api) patchPort(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range rootsOf(operations) {
-		if span, limited := portFields[name]; limited && !span.Has(r.Version) {
-			return nil, tooNew(r, "the field "+name)
-		}
+	if err := portList.tooEarly(r, rootsOf(operations)); err != nil {
+		return nil, err
 	}
 	var nic *machine.NIC
 	err = a.db.Tx(r.Context(), func(tx *db.Tx) error {

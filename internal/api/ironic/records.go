@@ -103,6 +103,20 @@ func (a *api) inventory(r *osapi.Request) (any, error) {
 	}}, nil
 }
 
+// bios would list the firmware's settings: no driver of ours reads them (bios_interface: no-bios).
+func (a *api) bios(r *osapi.Request) (any, error) {
+	_, err := a.find(r)
+	return object{"bios": []object{}}, err
+}
+
+func (a *api) biosSetting(r *osapi.Request) (any, error) {
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, fault.New(fault.NotFound, "Node %s doesn't have a BIOS setting '%s'", n.ID, r.Path("setting"))
+}
+
 func lldp(nic agentapi.NIC) any {
 	if nic.LLDP == nil {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/workflow"
@@ -65,6 +66,9 @@ func (a *api) setPower(r *osapi.Request) (any, error) {
 	case body.Timeout.Set && !body.Timeout.Null && (body.Timeout.Value < 1 || body.Timeout.Value > 24*60*60):
 		return nil, fault.New(fault.Invalid, "A timeout is from 1 second to a day.")
 	}
+	if err := a.settle(r.Context(), n.ID); err != nil {
+		return nil, err
+	}
 	grace := time.Duration(body.Timeout.Value) * time.Second
 	return accepted(r), a.machines.SetPower(r.Context(), n.ID, power.action, power.restart, grace, r.ID)
 }
@@ -78,18 +82,16 @@ var verbs = map[string]struct {
 	"provide":  {machine.Provide, osapi.Since(1, 4)},
 	"inspect":  {machine.Inspect, osapi.Since(1, 6)},
 	"abort":    {machine.Abort, osapi.Since(1, 13)},
+	"adopt":    {machine.Adopt, osapi.Since(1, 17)},
+	"active":   {machine.Deploy, osapi.Span{}},
+	"deploy":   {machine.Deploy, osapi.Since(1, 73)},
+	"rebuild":  {machine.Rebuild, osapi.Span{}},
 	"deleted":  {machine.Undo, osapi.Span{}},
 	"undeploy": {machine.Undo, osapi.Since(1, 73)},
 }
 
-const throughNova = "servers are made, rebuilt and deleted through Nova"
-
 // refused are Ironic's other targets, and why there is none of it here.
 var refused = map[string]string{
-	"active":   throughNova,
-	"deploy":   throughNova,
-	"rebuild":  throughNova,
-	"adopt":    throughNova + "; a machine that already runs something cannot be taken over with it",
 	"rescue":   "there is no rescue system",
 	"unrescue": "there is no rescue system",
 	"clean":    "cleaning always erases all disks; the verb provide does it, and puts the machine into the pool",
@@ -127,12 +129,26 @@ func (a *api) setProvision(r *osapi.Request) (any, error) {
 		return nil, fault.New(fault.Invalid, "The requested action %q is not known.", body.Target)
 	case !asked.since.Has(r.Version):
 		return nil, tooNew(r, "the target "+body.Target)
-	case more:
+	case more && (!n.Fake() || asked.verb != machine.Deploy && asked.verb != machine.Rebuild):
 		return nil, fault.New(fault.Invalid, "The target %q takes no configdrive, steps, password or RAM disk.", body.Target)
 	case asked.verb == machine.Undo && n.Instance != "":
 		return nil, fault.New(fault.Conflict, "Node %s is associated with instance %s: delete the server through Nova.", n.ID, n.Instance)
 	}
-	return accepted(r), a.machines.Provision(r.Context(), n.ID, asked.verb, r.ID)
+	if err := a.settle(r.Context(), n.ID); err != nil {
+		return nil, err
+	}
+	return accepted(r), a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		m, err := a.machines.Get(r.Context(), tx, n.ID)
+		if err != nil {
+			return err
+		}
+		if asked.verb == machine.Undo {
+			if _, err := a.unplug(r.Context(), tx, m.ID, ""); err != nil {
+				return err
+			}
+		}
+		return a.machines.ProvisionIn(r.Context(), tx, m, asked.verb, r.ID)
+	})
 }
 
 // unhold has work that waits for an operator try again.
@@ -147,26 +163,87 @@ func (a *api) unhold(r *osapi.Request, n node) (any, error) {
 }
 
 func (a *api) showConsole(r *osapi.Request) (any, error) {
-	if _, err := a.find(r); err != nil {
+	n, err := a.find(r)
+	if err != nil {
 		return nil, err
 	}
-	return object{"console_enabled": false, "console_info": nil}, nil
+	answer := object{"console_enabled": n.Notes.Console, "console_info": nil}
+	if n.Notes.Console {
+		answer["console_info"] = object{}
+	}
+	return answer, nil
 }
 
+// setConsole is for fake hardware, which has none: clients see it switched. A real machine's console is its server's.
 func (a *api) setConsole(r *osapi.Request) (any, error) {
 	n, err := a.findToChange(r)
 	if err != nil {
 		return nil, err
 	}
-	return nil, unsupported(n, "console")
+	if interfaces(n.Machine)["console_interface"] == "no-console" {
+		return nil, unsupported(n, "console")
+	}
+	q := r.Query()
+	on := q.Bool("enabled", false)
+	if err := q.Done(); err != nil {
+		return nil, err
+	}
+	if !q.Has("enabled") {
+		var body struct {
+			Enabled osapi.Optional[osapi.Bool] `json:"enabled"`
+		}
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		if !body.Enabled.Set || body.Enabled.Null {
+			return nil, fault.New(fault.Invalid, "'enabled' must be true or false.")
+		}
+		on = bool(body.Enabled.Value)
+	}
+	answer := osapi.Response{Header: http.Header{"Location": {r.URL("/v1/nodes/", r.Path("node")) + "/states/console"}}}
+	return answer, a.note(r, n, func(notes *machine.Notes) { notes.Console = on })
 }
 
+// note changes what is only kept of a node.
+func (a *api) note(r *osapi.Request, n node, change func(*machine.Notes)) error {
+	return a.db.Tx(r.Context(), func(tx *db.Tx) error {
+		m, err := a.machines.Get(r.Context(), tx, n.ID)
+		if err != nil {
+			return err
+		}
+		change(&m.Notes)
+		return a.machines.Update(r.Context(), tx, m)
+	})
+}
+
+// setRAID keeps what the disks of fake hardware are to be, which has none.
 func (a *api) setRAID(r *osapi.Request) (any, error) {
 	n, err := a.findToChange(r)
 	if err != nil {
 		return nil, err
 	}
-	return nil, unsupported(n, "raid")
+	if interfaces(n.Machine)["raid_interface"] == "no-raid" {
+		return nil, unsupported(n, "raid")
+	}
+	var body struct {
+		LogicalDisks []map[string]any `json:"logical_disks"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return nil, err
+	}
+	disks := []any{}
+	for _, disk := range body.LogicalDisks {
+		for name := range disk {
+			if _, known := logicalDisk[name]; !known {
+				return nil, fault.New(fault.Invalid, "RAID config validation error: %q is no property of a logical disk.", name)
+			}
+		}
+		if disk["size_gb"] == nil || disk["raid_level"] == nil {
+			return nil, fault.New(fault.Invalid, "RAID config validation error: a logical disk needs a size_gb and a raid_level.")
+		}
+		disks = append(disks, disk)
+	}
+	return nil, a.note(r, n, func(notes *machine.Notes) { notes.TargetRAID = object{"logical_disks": disks} })
 }
 
 func (a *api) setBootMode(r *osapi.Request) (any, error) {

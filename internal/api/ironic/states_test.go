@@ -287,7 +287,7 @@ func TestAServersNode(t *testing.T) {
 	} {
 		c.call(Admin, x.method, x.path, x.body, 409)
 	}
-	c.call(Admin, "PATCH", "/v1/nodes/m", []object{{"op": "remove", "path": "/instance_uuid"}}, 400)
+	c.call(Admin, "PATCH", "/v1/nodes/m", []object{{"op": "remove", "path": "/instance_uuid"}}, 409)
 	if after := c.call(Admin, "GET", "/v1/nodes/m", nil, 200).Body; after["instance_uuid"] != server || !m.Sim.Power() {
 		t.Errorf("%v", after)
 	}

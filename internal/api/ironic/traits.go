@@ -9,6 +9,9 @@ import (
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
+// noTraitsYet answers versions that took "traits" for the name of a field.
+func noTraitsYet(r *osapi.Request) (any, error) { return nil, tooNew(r, "the path traits") }
+
 func (a *api) listTraits(r *osapi.Request) (any, error) {
 	n, err := a.find(r)
 	if err != nil {
@@ -77,20 +80,4 @@ func (a *api) removeTrait(r *osapi.Request) (any, error) {
 		}
 		return slices.Delete(traits, at, at+1), nil
 	})
-}
-
-// A node's network attachments are its server's ports; Nova and Neutron keep them.
-func (a *api) listVIFs(r *osapi.Request) (any, error) {
-	if _, err := a.find(r); err != nil {
-		return nil, err
-	}
-	return object{"vifs": []object{}}, nil
-}
-
-func (a *api) refuseVIF(r *osapi.Request) (any, error) {
-	n, err := a.findToChange(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, fault.New(fault.Invalid, "Node %s takes no VIF here: a server's ports are attached through Nova.", n.ID)
 }

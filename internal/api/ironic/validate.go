@@ -43,6 +43,13 @@ func (a *api) validate(r *osapi.Request) (any, error) {
 	for _, name := range []string{"console", "raid", "rescue", "bios"} {
 		answer[name] = object{"result": nil, "reason": "not supported"}
 	}
+	if n.Fake() { // nothing can be in its way
+		for name := range answer {
+			if chosen, _ := interfaces(n.Machine)[name+"_interface"].(string); chosen == "" || chosen[:3] != "no-" {
+				answer[name] = verdict("")
+			}
+		}
+	}
 	return answer, nil
 }
 
@@ -55,6 +62,9 @@ func verdict(reason string) object {
 
 // reach says why the node's BMC cannot be worked with; empty when it can.
 func (a *api) reach(r *osapi.Request, n node) string {
+	if n.Fake() {
+		return ""
+	}
 	kind := n.BMC.Kind
 	for key, value := range map[string]string{"_address": n.BMC.Address, "_username": n.BMC.Username} {
 		if value == "" {

@@ -13,7 +13,8 @@ import (
 
 // action is something that a client may ask of a server by POST …/action.
 type action struct {
-	admin bool // only admins may
+	admin bool       // only admins may
+	span  osapi.Span // the versions that have it
 	do    func(a *api, r *osapi.Request, i *instance.Instance, arguments json.RawMessage) (any, error)
 }
 
@@ -32,14 +33,20 @@ var actions = map[string]action{
 	"os-getVNCConsole":    {do: oldConsole("vnc")}, "os-getSPICEConsole": {do: oldConsole("spice")}, "os-getRDPConsole": {do: oldConsole("rdp")},
 	"os-getSerialConsole": {do: oldConsole("serial")},
 
+	"addSecurityGroup":    {do: (*api).addSecurityGroup},
+	"removeSecurityGroup": {do: (*api).removeSecurityGroup},
+	"addFloatingIp":       {span: osapi.Until(2, 43), do: (*api).addFloatingIP},
+	"removeFloatingIp":    {span: osapi.Until(2, 43), do: (*api).removeFloatingIP},
+	"addFixedIp":          {span: osapi.Until(2, 43), do: (*api).addFixedIP},
+	"removeFixedIp":       {span: osapi.Until(2, 43), do: (*api).removeFixedIP},
+
 	"unpause": {do: notInState("unpause")}, "resume": {do: notInState("resume")}, "unshelve": {do: notInState("unshelve")},
 	"unrescue": {do: notInState("unrescue")}, "restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
 	"confirmResize": {do: notInState("confirmResize")}, "revertResize": {do: notInState("revertResize")},
 
 	"createImage": {do: cannot}, "createBackup": {do: cannot}, "resize": {do: cannot}, "rescue": {do: cannot},
 	"pause": {do: cannot}, "suspend": {do: cannot}, "shelve": {do: cannot}, "changePassword": {do: cannot}, "trigger_crash_dump": {do: cannot},
-	"addSecurityGroup": {do: cannot}, "removeSecurityGroup": {do: cannot}, "addFloatingIp": {do: cannot}, "removeFloatingIp": {do: cannot},
-	"addFixedIp": {do: cannot}, "removeFixedIp": {do: cannot}, "resetNetwork": {admin: true, do: cannot}, "injectNetworkInfo": {admin: true, do: cannot},
+	"resetNetwork": {admin: true, do: cannot}, "injectNetworkInfo": {admin: true, do: cannot},
 	"evacuate": {admin: true, do: cannot}, "migrate": {admin: true, do: cannot}, "os-migrateLive": {admin: true, do: cannot},
 }
 
@@ -59,6 +66,9 @@ func (a *api) act(r *osapi.Request) (any, error) {
 		i, err := a.server(r, writer(r))
 		if err != nil {
 			return nil, err
+		}
+		if !asked.span.Has(r.Version) {
+			return nil, gone(r)
 		}
 		if asked.admin && !r.Caller.IsAdmin() {
 			return nil, fault.New(fault.Forbidden, "Policy doesn't allow the action %s to be performed.", name)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/instance"
 )
 
 // decode reads a body whose fields live in one object, and refuses those that the version does not have yet or any more.
@@ -121,16 +122,14 @@ func checkDiskConfig(value string) error {
 	return nil
 }
 
-const (
-	maxMetadata = 128
-	maxTags     = 50
-)
+const maxTags = 50
 
 var metadataKey = regexp.MustCompile(`^[a-zA-Z0-9_:. -]{1,255}$`)
 
-func checkMetadata(metadata map[string]string) error {
-	if len(metadata) > maxMetadata {
-		return fault.New(fault.Quota, "Maximum number of metadata items exceeds %d", maxMetadata)
+// checkMetadata takes so many items at most.
+func checkMetadata(metadata map[string]string, most int) error {
+	if most != instance.Unlimited && len(metadata) > most {
+		return fault.New(fault.Quota, "Maximum number of metadata items exceeds %d", most)
 	}
 	for key, value := range metadata {
 		if !metadataKey.MatchString(key) {

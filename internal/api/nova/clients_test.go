@@ -30,8 +30,6 @@ import (
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
 	"github.com/ingotcloud/ingot/internal/metadef"
 	"github.com/ingotcloud/ingot/internal/qos"
-	"github.com/ingotcloud/ingot/internal/router"
-	"github.com/ingotcloud/ingot/internal/securitygroup"
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
@@ -43,11 +41,11 @@ func whole(t *testing.T) (url string, c *instancetest.Cloud) {
 	people := identitytest.New(t, d, nil)
 	s := osapitest.ServeWith(t, osapi.Config{Auth: people.Service, RequestsPerSecond: -1},
 		keystone.Dialect(people.Service), glance.Dialect(c.Images, metadef.NewStore(d, clock.Real{})), neutron.Dialect(neutron.Services{
-			Networks: c.Networks, Routers: router.New(c.Clock, c.Networks), Groups: securitygroup.New(c.Clock), Policies: qos.New(c.Clock), Trunks: trunk.New(c.Clock, c.Networks),
+			Networks: c.Networks, Routers: c.Routers, Groups: c.Groups, Policies: qos.New(c.Clock), Trunks: trunk.New(c.Clock, c.Networks),
 		}, d),
 		nova.Dialect(nova.Services{
 			DB: d, Instances: c.Instances, Flavors: flavor.NewStore(d, c.Clock), Keypairs: keypair.NewStore(d, c.Clock), Images: c.Images,
-			Networks: c.Networks, Machines: c.Service, Console: console{}, Clock: c.Clock,
+			Networks: c.Networks, Routers: c.Routers, Groups: c.Groups, Machines: c.Service, Console: console{}, Clock: c.Clock,
 		}))
 	c.Check(people.Bootstrap(t.Context(), identity.Bootstrap{AdminPassword: identitytest.AdminPassword, Catalog: []identity.BootstrapService{
 		{Type: "identity", Name: "keystone", URL: s.URL + "/identity/v3"}, {Type: "image", Name: "glance", URL: s.URL + "/image"},
@@ -124,8 +122,12 @@ func TestGophercloud(t *testing.T) {
 	})
 }
 
-// The openstack CLI, as distributions ship it, tells the whole story of a server.
-func TestCLI(t *testing.T) {
+// command runs the openstack CLI, as distributions ship it, for a user in the project of the same name.
+type command func(user, password, line string) (string, error)
+
+// cli is that CLI in a cloud, with a file disk.img to upload.
+func cli(t *testing.T) (command, *instancetest.Cloud) {
+	t.Helper()
 	const program = "/usr/bin/openstack" // the distribution's, whatever else PATH has
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("python3-openstackclient is not installed")
@@ -136,8 +138,8 @@ func TestCLI(t *testing.T) {
 	url, c := whole(t)
 	home := t.TempDir()
 	c.Check(os.WriteFile(filepath.Join(home, "disk.img"), []byte(strings.Repeat("tenant", 10000)), 0o600))
-	run := func(user, password, command string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), program, strings.Fields(command)...)
+	return func(user, password, line string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), program, strings.Fields(line)...)
 		cmd.Dir = home
 		cmd.Env = []string{
 			"PATH=/usr/bin:/bin", "HOME=" + home, "LANG=C.UTF-8", "OS_IDENTITY_API_VERSION=3", "OS_AUTH_URL=" + url + "/identity",
@@ -145,7 +147,12 @@ func TestCLI(t *testing.T) {
 		}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
-	}
+	}, c
+}
+
+// The openstack CLI tells the whole story of a server.
+func TestCLI(t *testing.T) {
+	run, c := cli(t)
 	admin := func(command string) (string, error) { return run("admin", identitytest.AdminPassword, command) }
 	demo := func(command string) (string, error) { return run("demo", identitytest.DemoPassword, command) }
 	request := ""
@@ -205,5 +212,77 @@ func TestCLI(t *testing.T) {
 	}
 	if left, err := c.Instances.List(t.Context(), "", false); err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// The openstack CLI plugs servers into networks, and puts machines into racks.
+func TestCLIOfNetworks(t *testing.T) {
+	run, c := cli(t)
+	wire(t, c)
+	const admin, demo = "admin", "demo"
+	passwords := map[string]string{admin: identitytest.AdminPassword, demo: identitytest.DemoPassword}
+	kept := map[string]string{}
+	for _, x := range []struct{ who, line, want, keep string }{
+		{admin, "flavor create --ram 4096 --vcpus 2 --disk 10 bm.small -f value -c name", "bm.small", ""},
+		{admin, "network create --external outside -f value -c name", "outside", ""},
+		{admin, "subnet create --network outside --subnet-range 203.0.113.0/28 outside -f value -c name", "outside", ""},
+		{demo, "image create --disk-format raw --container-format bare --file disk.img tenant -f value -c name", "tenant", ""},
+		{demo, "network create blue -f value -c name", "blue", ""},
+		{demo, "subnet create --network blue --subnet-range 10.1.0.0/24 blue -f value -c name", "blue", ""},
+		{demo, "router create way -f value -c name", "way", ""},
+		{demo, "router add subnet way blue", "", ""},
+		{demo, "router set --external-gateway outside way", "", ""},
+		{demo, "security group create ssh -f value -c name", "ssh", ""},
+		{demo, "server create --image tenant --flavor bm.small --network blue --security-group ssh --wait web -f value -c status", "ACTIVE", ""},
+		{demo, "server show web -f value -c security_groups", "'name': 'ssh'", ""},
+
+		{demo, "port create --network blue spare -f value -c name", "spare", ""},
+		{demo, "server add port web spare", "", ""},
+		{demo, "port show spare -f value -c device_owner", "compute:nova", ""},
+		{demo, "server remove port web spare", "", ""},
+		{demo, "--os-compute-api-version 2.49 server add network --tag more web blue", "", ""},
+		{demo, "server remove network web blue", "", ""},
+		{demo, "server show web -f json -c addresses", `"addresses": {}`, ""},
+		{demo, "server add fixed ip --fixed-ip-address 10.1.0.50 web blue", "", ""},
+		{demo, "server show web -f value -c addresses", "10.1.0.50", ""},
+
+		{demo, "server add security group web ssh", "", ""},
+		{demo, "server show web -f value -c security_groups", "'name': 'ssh'", ""},
+		{demo, "server remove security group web default", "", ""},
+		{demo, "floating ip create outside -f value -c floating_ip_address", "203.0.113.", "ADDRESS"},
+		{demo, "server add floating ip web $ADDRESS", "", ""},
+		{demo, "server show web -f value -c addresses", "$ADDRESS", ""},
+		{demo, "server remove floating ip web $ADDRESS", "", ""},
+		{demo, "server remove network web blue", "", ""},
+		{demo, "server show web -f json -c addresses", `"addresses": {}`, ""},
+
+		{admin, "aggregate create --zone west rack-1 -f value -c name", "rack-1", ""},
+		{admin, "aggregate add host rack-1 m0 -f value -c name", "rack-1", ""},
+		{admin, "aggregate set --property gpu=yes rack-1", "", ""},
+		{admin, "aggregate show rack-1 -f value -c properties", "'gpu': 'yes'", ""},
+		{admin, "aggregate list -f value", "rack-1 west", ""},
+		{demo, "availability zone list --compute -f value", "west available", ""},
+		{admin, "compute service list --service nova-compute -f value -c Host -c Zone", "west", ""},
+		{admin, "aggregate show rack-1 -f value -c hosts", "-", "HOST"},
+		{admin, "aggregate remove host rack-1 m0 -f value -c name", "rack-1", ""},
+		{admin, "aggregate delete rack-1", "", ""},
+		{admin, "compute service set --disable --disable-reason fan $HOST nova-compute", "", ""},
+		{admin, "compute service list --service nova-compute --long -f value", "fan", ""},
+		{admin, "compute service set --enable $HOST nova-compute", "", ""},
+		{demo, "server delete --wait web", "", ""},
+	} {
+		replace := func(text string) string {
+			for name, value := range kept {
+				text = strings.ReplaceAll(text, "$"+name, value)
+			}
+			return text
+		}
+		out, err := run(x.who, passwords[x.who], replace(x.line))
+		if err != nil || !strings.Contains(out, replace(x.want)) {
+			t.Fatalf("openstack %s: %v\n%s", replace(x.line), err, out)
+		}
+		if x.keep != "" {
+			kept[x.keep] = strings.Trim(out, " \n[]'")
+		}
 	}
 }

@@ -37,7 +37,7 @@ func withConsoles(t *testing.T) (*cloud, *links) {
 	c, l := start(t, 1), &links{}
 	c.dialect = nova.Dialect(nova.Services{
 		DB: c.DB, Instances: c.Instances, Flavors: flavor.NewStore(c.DB, c.Clock), Keypairs: keypair.NewStore(c.DB, c.Clock), Images: c.Images,
-		Networks: c.Networks, Machines: c.Service, Console: l, Clock: c.Clock,
+		Networks: c.Networks, Routers: c.Routers, Groups: c.Groups, Machines: c.Service, Console: l, Clock: c.Clock,
 	})
 	c.Server = Serve(t, c.dialect)
 	return c, l

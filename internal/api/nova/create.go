@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -120,6 +121,19 @@ func (a *api) spec(r *osapi.Request, s *newServer) (spec instance.Spec, err erro
 	if err := s.check(r); err != nil {
 		return spec, err
 	}
+	most, err := a.mostMetadata(r, r.Caller.ProjectID)
+	if err == nil {
+		err = checkMetadata(s.Metadata, most)
+	}
+	if err != nil {
+		return spec, err
+	}
+	if err := a.destination(r, s, &spec); err != nil {
+		return spec, err
+	}
+	if spec.SecurityGroups, err = a.requestedGroups(r, s.SecurityGroups); err != nil {
+		return spec, err
+	}
 	if spec.Count, err = s.count(); err != nil {
 		return spec, err
 	}
@@ -131,6 +145,7 @@ func (a *api) spec(r *osapi.Request, s *newServer) (spec instance.Spec, err erro
 	if spec.NICs, spec.AutoNetwork, err = nics(r, s.Networks, spec.Count); err != nil {
 		return spec, err
 	}
+	spec.NeedsNetwork = string(s.Networks) == `"auto"`
 	if spec.Image, err = s.image(); err != nil {
 		return spec, err
 	}
@@ -143,9 +158,9 @@ func (s *newServer) check(r *osapi.Request) error {
 		return missing("name")
 	}
 	for _, err := range []error{
-		checkName("name", s.Name), checkDescription(pointed(s.Description)), checkMetadata(s.Metadata), checkTags(s.Tags),
+		checkName("name", s.Name), checkDescription(pointed(s.Description)), checkTags(s.Tags),
 		checkAddress("accessIPv4", s.AccessIPv4, 4), checkAddress("accessIPv6", s.AccessIPv6, 6), checkDiskConfig(s.DiskConfig),
-		s.checkGroups(r.Caller.ProjectID), checkUserData(s.UserData),
+		checkUserData(s.UserData),
 	} {
 		if err != nil {
 			return err
@@ -159,14 +174,10 @@ func (s *newServer) check(r *osapi.Request) error {
 	switch {
 	case s.FlavorRef == "":
 		return missing("flavorRef")
-	case s.Zone != "" && s.Zone != instance.DefaultZone:
-		return fault.New(fault.Invalid, "The requested availability zone is not available")
 	case len(s.Personality) > 0:
 		return fault.New(fault.Quota, "Personality file limit exceeded")
 	case len(s.Certificates.Value) > 0:
 		return fault.New(fault.Invalid, "Trusted image certificates are not supported by this server.")
-	case s.Host != "" || s.Hypervisor != "":
-		return fault.New(fault.Invalid, "A server cannot be placed by hand; choose machines by the flavor's extra specs.")
 	case len(s.OldMapping) > 0:
 		return noVolumes
 	}
@@ -192,16 +203,27 @@ func pointed(text *string) string {
 
 var noVolumes = fault.New(fault.Invalid, "Block Device Mapping is Invalid: this cloud has no volumes yet; servers start from an image on the machine's own disk.")
 
-// checkGroups takes the group that every project is said to have: there are no others yet.
-func (s *newServer) checkGroups(project string) error {
-	for _, group := range s.SecurityGroups {
-		name, ok := group["name"].(string)
-		if !ok || len(group) != 1 {
-			return invalid("security_groups", group, "It is an object with a name.")
+// destination reads the zone, and which machine it has to be where an admin says so: in the field host or
+// hypervisor_hostname, or as zone:host or zone:host:node. The two are the same, a machine's id or name.
+func (a *api) destination(r *osapi.Request, s *newServer, spec *instance.Spec) error {
+	zone, forced, _ := strings.Cut(s.Zone, ":")
+	host, node, _ := strings.Cut(forced, ":")
+	spec.Zone = zone
+	for _, ident := range []string{host, node, s.Host, s.Hypervisor} {
+		if ident == "" {
+			continue
 		}
-		if name != "default" {
-			return fault.New(fault.Invalid, "Security group %s not found for project %s.", clip(name), project)
+		if !r.Caller.IsAdmin() {
+			return fault.New(fault.Forbidden, "Policy doesn't allow os_compute_api:servers:create:requested_destination to be performed.")
 		}
+		m, err := a.Machines.Get(r.Context(), a.DB, ident)
+		if fault.Is(err, fault.NotFound) || err == nil && spec.Machine != "" && spec.Machine != m.ID {
+			return fault.New(fault.Invalid, "Compute host %s could not be found.", clip(ident))
+		}
+		if err != nil {
+			return err
+		}
+		spec.Machine = m.ID
 	}
 	return nil
 }
@@ -295,6 +317,9 @@ func fits(f *flavor.Flavor, img *image.Image) error {
 	return nil
 }
 
+// taggedNICs are the versions in which networks have tags; Nova lost them for a while.
+var taggedNICs = []osapi.Span{{Since: osapi.V(2, 32), Until: osapi.V(2, 36)}, osapi.Since(2, 42)}
+
 // nics reads the field networks: "auto", "none", or a list; until 2.36 it may be absent, which means auto.
 func nics(r *osapi.Request, raw json.RawMessage, count int) (list []instance.NIC, auto bool, err error) {
 	if len(raw) == 0 || string(raw) == "null" {
@@ -334,9 +359,12 @@ func nics(r *osapi.Request, raw json.RawMessage, count int) (list []instance.NIC
 				return nil, false, invalid("fixed_ip", strconv.Quote(clip(*n.FixedIP)), "It is not an IP address.")
 			}
 		}
+		if nic.Tag = pointed(n.Tag); n.Tag != nil {
+			if err := checkDeviceTag(r, nic.Tag, taggedNICs...); err != nil {
+				return nil, false, err
+			}
+		}
 		switch {
-		case n.Tag != nil:
-			return nil, false, fault.New(fault.Invalid, "Tags of network interfaces are not supported by this server.")
 		case nic.Port != "" && nic.FixedIP.IsValid():
 			return nil, false, fault.New(fault.Invalid, "Specified Fixed IP '%s' cannot be used with port '%s': the two cannot be specified together.", nic.FixedIP, nic.Port)
 		case nic.Port != "" && seen[nic.Port]:

@@ -75,34 +75,33 @@ func changed(name string, fits func(i *instance.Instance, by int) bool) func(str
 	}
 }
 
-// filters are all but status, ip and ip6, which need more than one value or table.
+// filters are all but status, ip, ip6 and availability_zone, which need more than one value or table.
 var filters = map[string]filter{
-	"name":              {parse: pattern(func(i *instance.Instance) string { return i.Name })},
-	"image":             {parse: equal(func(i *instance.Instance) string { return i.Image })},
-	"flavor":            {parse: equal(func(i *instance.Instance) string { return i.Flavor.ID })},
-	"reservation_id":    {parse: equal(func(i *instance.Instance) string { return i.Reservation })},
-	"changes-since":     {parse: changed("changes-since", func(_ *instance.Instance, by int) bool { return by >= 0 })},
-	"changes-before":    {span: osapi.Since(2, 66), parse: changed("changes-before", func(_ *instance.Instance, by int) bool { return by <= 0 })},
-	"tags":              {span: osapi.Since(2, 26), parse: tagged(true, false)},
-	"tags-any":          {span: osapi.Since(2, 26), parse: tagged(false, false)},
-	"not-tags":          {span: osapi.Since(2, 26), parse: tagged(true, true)},
-	"not-tags-any":      {span: osapi.Since(2, 26), parse: tagged(false, true)},
-	"locked":            {span: osapi.Since(2, 73), parse: boolean("locked", func(i *instance.Instance) bool { return i.LockedBy != instance.NotLocked })},
-	"availability_zone": {tenants: osapi.Since(2, 83), parse: equal(func(*instance.Instance) string { return instance.DefaultZone })},
-	"config_drive":      {tenants: osapi.Since(2, 83), parse: boolean("config_drive", func(i *instance.Instance) bool { return i.ConfigDrive })},
-	"key_name":          {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return i.KeyName })},
-	"power_state":       {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return strconv.Itoa(powerStates[i.Power]) })},
-	"task_state":        {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return string(i.TaskState) })},
-	"vm_state":          {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return string(i.VMState) })},
-	"user_id":           {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return i.Owner })},
-	"description":       {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Description })},
-	"display_name":      {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Name })},
-	"hostname":          {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Hostname })},
-	"uuid":              {hidden: true, parse: equal(func(i *instance.Instance) string { return i.ID })},
-	"host":              {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Machine })},
-	"node":              {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Machine })},
-	"project_id":        {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Project })},
-	"tenant_id":         {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Project })},
+	"name":           {parse: pattern(func(i *instance.Instance) string { return i.Name })},
+	"image":          {parse: equal(func(i *instance.Instance) string { return i.Image })},
+	"flavor":         {parse: equal(func(i *instance.Instance) string { return i.Flavor.ID })},
+	"reservation_id": {parse: equal(func(i *instance.Instance) string { return i.Reservation })},
+	"changes-since":  {parse: changed("changes-since", func(_ *instance.Instance, by int) bool { return by >= 0 })},
+	"changes-before": {span: osapi.Since(2, 66), parse: changed("changes-before", func(_ *instance.Instance, by int) bool { return by <= 0 })},
+	"tags":           {span: osapi.Since(2, 26), parse: tagged(true, false)},
+	"tags-any":       {span: osapi.Since(2, 26), parse: tagged(false, false)},
+	"not-tags":       {span: osapi.Since(2, 26), parse: tagged(true, true)},
+	"not-tags-any":   {span: osapi.Since(2, 26), parse: tagged(false, true)},
+	"locked":         {span: osapi.Since(2, 73), parse: boolean("locked", func(i *instance.Instance) bool { return i.LockedBy != instance.NotLocked })},
+	"config_drive":   {tenants: osapi.Since(2, 83), parse: boolean("config_drive", func(i *instance.Instance) bool { return i.ConfigDrive })},
+	"key_name":       {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return i.KeyName })},
+	"power_state":    {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return strconv.Itoa(powerStates[i.Power]) })},
+	"task_state":     {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return string(i.TaskState) })},
+	"vm_state":       {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return string(i.VMState) })},
+	"user_id":        {tenants: osapi.Since(2, 83), parse: equal(func(i *instance.Instance) string { return i.Owner })},
+	"description":    {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Description })},
+	"display_name":   {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Name })},
+	"hostname":       {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Hostname })},
+	"uuid":           {hidden: true, parse: equal(func(i *instance.Instance) string { return i.ID })},
+	"host":           {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Machine })},
+	"node":           {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Machine })},
+	"project_id":     {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Project })},
+	"tenant_id":      {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Project })},
 }
 
 func (f filter) open(r *osapi.Request) bool {
@@ -226,6 +225,13 @@ func (a *api) tests(r *osapi.Request, q *osapi.Query) ([]test, error) {
 	}
 	if asked := lower(q.Strings("status")); len(asked) > 0 {
 		tests = append(tests, func(i *instance.Instance) bool { return slices.Contains(asked, strings.ToLower(Status(i))) })
+	}
+	if zone := "availability_zone"; q.Has(zone) && (filter{tenants: osapi.Since(2, 83)}).open(r) {
+		zones, err := a.Instances.Zones(r.Context(), a.DB)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, func(i *instance.Instance) bool { return zones.OfInstance(i) == q.String(zone) })
 	}
 	for name, version := range map[string]int{"ip": 4, "ip6": 6} {
 		if !q.Has(name) {

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/instance"
@@ -17,89 +15,13 @@ import (
 // number is the whole number that old versions want in the place of an id.
 func number(id string) int { return int(crc32.ChecksumIEEE([]byte(id)) >> 1) }
 
-// binary is the one that clients ask for: each process deploys.
-const binary = "nova-compute"
-
-func (p Process) id() string { return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(p.Host)).String() }
-
 // up reports whether a process has said in time that it is there.
 func (a *api) up(p Process) bool { return a.Clock.Now().Sub(p.Seen) < processDead }
-
-func (a *api) state(p Process) string {
-	if a.up(p) {
-		return "up"
-	}
-	return "down"
-}
-
-var serviceFields = osapi.Fields{"forced_down": osapi.Since(2, 11)}
-
-func (a *api) listServices(r *osapi.Request) (any, error) {
-	q := r.Query()
-	host, asked := q.String("host"), q.String("binary")
-	processes, err := a.Processes(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	shown := []object{}
-	for _, p := range processes {
-		if host != "" && host != p.Host || asked != "" && asked != binary {
-			continue
-		}
-		var id any = number(p.id())
-		if r.Version.AtLeast(2, 53) {
-			id = p.id()
-		}
-		shown = append(shown, serviceFields.Trim(object{
-			"binary": binary, "host": p.Host, "id": id, "zone": instance.DefaultZone, "status": "enabled", "state": a.state(p),
-			"updated_at": osapi.Naive(p.Seen), "disabled_reason": nil, "forced_down": false,
-		}, r.Version))
-	}
-	return object{"services": shown}, nil
-}
-
-// listHosts names each process for the two things that it does: it deploys, and it runs the flows.
-func (a *api) listHosts(r *osapi.Request) (any, error) {
-	zone := r.Query().String("zone")
-	processes, err := a.Processes(r.Context())
-	shown := []object{}
-	for _, p := range processes {
-		for _, service := range []struct{ name, zone string }{{"compute", instance.DefaultZone}, {"conductor", "internal"}} {
-			if zone == "" || zone == service.zone {
-				shown = append(shown, object{"host_name": p.Host, "service": service.name, "zone": service.zone})
-			}
-		}
-	}
-	return object{"hosts": shown}, err
-}
-
-func (a *api) zones(r *osapi.Request) (any, error) {
-	return a.zonesView(r, nil)
-}
-
-func (a *api) zonesView(r *osapi.Request, hosts any) (any, error) {
-	processes, err := a.Processes(r.Context())
-	available := slices.ContainsFunc(processes, a.up)
-	return object{"availabilityZoneInfo": []object{{"zoneName": instance.DefaultZone, "zoneState": object{"available": available}, "hosts": hosts}}}, err
-}
-
-func (a *api) zonesDetail(r *osapi.Request) (any, error) {
-	processes, err := a.Processes(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	hosts := object{}
-	for _, p := range processes {
-		hosts[p.Host] = object{binary: object{"available": a.up(p), "active": true, "updated_at": osapi.Naive(p.Seen)}}
-	}
-	return a.zonesView(r, hosts)
-}
 
 // pool is a look at all machines, as hypervisors of one server each: so Nova shows Ironic's nodes.
 type pool struct {
 	machines []*machine.Machine
 	on       map[string]*instance.Instance // by machine
-	process  Process                       // that clients are told as the host
 }
 
 func (a *api) pool(r *osapi.Request) (p pool, err error) {
@@ -114,11 +36,7 @@ func (a *api) pool(r *osapi.Request) (p pool, err error) {
 	for _, i := range servers {
 		p.on[i.Machine] = i
 	}
-	processes, err := a.Processes(r.Context())
-	if len(processes) > 0 {
-		p.process = processes[0]
-	}
-	return p, err
+	return p, nil
 }
 
 // hypervisorID is a number until 2.52.
@@ -150,7 +68,7 @@ var hypervisorFields = osapi.Fields{
 func (p pool) detail(r *osapi.Request, m *machine.Machine) object {
 	shown := hypervisorView(r, m)
 	shown["hypervisor_type"], shown["hypervisor_version"], shown["host_ip"] = "ironic", 1, nil
-	shown["service"] = object{"id": p.serviceID(r), "host": p.process.Host, "disabled_reason": null(m.MaintenanceReason)}
+	shown["service"] = object{"id": hypervisorID(r, m), "host": m.ID, "disabled_reason": null(m.MaintenanceReason)}
 	shown["cpu_info"], shown["uptime"] = cpuInfo(r, m), nil
 	for name, n := range p.quantities(m) {
 		shown[name] = n
@@ -159,13 +77,6 @@ func (p pool) detail(r *osapi.Request, m *machine.Machine) object {
 		shown["servers"] = serversOn(p.on[m.ID])
 	}
 	return hypervisorFields.Trim(shown, r.Version)
-}
-
-func (p pool) serviceID(r *osapi.Request) any {
-	if r.Version.AtLeast(2, 53) {
-		return p.process.id()
-	}
-	return number(p.process.id())
 }
 
 // cpuInfo is JSON in a string until 2.27.

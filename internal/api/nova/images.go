@@ -156,13 +156,17 @@ func (a *api) changeImage(r *osapi.Request, edit func(have map[string]string) (m
 	if _, err := a.imageOf(r); err != nil {
 		return image.Image{}, err
 	}
+	most, err := a.mostMetadata(r, r.Caller.ProjectID)
+	if err != nil {
+		return image.Image{}, err
+	}
 	return a.Images.Update(r.Context(), imageWriter(r), r.Path("id"), func(i *image.Image) error {
 		properties, err := edit(maps.Clone(i.Properties))
 		if err != nil {
 			return err
 		}
 		i.Properties = properties
-		return checkMetadata(properties)
+		return checkMetadata(properties, most)
 	})
 }
 

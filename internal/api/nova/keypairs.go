@@ -85,10 +85,15 @@ func (a *api) createKeypair(r *osapi.Request) (any, error) {
 	case b.Type == "":
 		b.Type = keypair.TypeSSH
 	}
-	if b.PublicKey == nil {
-		return a.generateKeypair(r, user, b.Name, b.Type)
+	limits, err := a.Instances.Limits(r.Context(), a.DB, r.Caller.ProjectID)
+	if err != nil {
+		return nil, err
 	}
-	k, err := a.Keypairs.Import(r.Context(), user, b.Name, b.Type, *b.PublicKey)
+	wanted := keypair.New{UserID: user, Name: b.Name, Type: b.Type, Most: limits["key_pairs"]}
+	if b.PublicKey == nil {
+		return a.generateKeypair(r, wanted)
+	}
+	k, err := a.Keypairs.Import(r.Context(), wanted, *b.PublicKey)
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +107,11 @@ func createdKeypair(r *osapi.Request, k keypair.Keypair) object {
 }
 
 // generateKeypair made keys until 2.91; since then users make their own.
-func (a *api) generateKeypair(r *osapi.Request, user, name, kind string) (any, error) {
+func (a *api) generateKeypair(r *osapi.Request, wanted keypair.New) (any, error) {
 	if r.Version.AtLeast(2, 92) {
 		return nil, missing("public_key")
 	}
-	k, private, err := a.Keypairs.Generate(r.Context(), user, name, kind, keypair.RSA)
+	k, private, err := a.Keypairs.Generate(r.Context(), wanted, keypair.RSA)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,10 @@ func (a *api) listMetadata(r *osapi.Request) (any, error) {
 
 // changeMetadata edits a server's metadata, unless it is locked.
 func (a *api) changeMetadata(r *osapi.Request, edit func(map[string]string) (map[string]string, error)) (*instance.Instance, error) {
+	most, err := a.mostMetadata(r, r.Caller.ProjectID)
+	if err != nil {
+		return nil, err
+	}
 	return a.Instances.Change(r.Context(), writer(r), r.Path("id"), by(r), "", func(i *instance.Instance) error {
 		if err := i.Unlocked(writer(r)); err != nil {
 			return err
@@ -32,8 +36,14 @@ func (a *api) changeMetadata(r *osapi.Request, edit func(map[string]string) (map
 			return err
 		}
 		i.Metadata = metadata
-		return checkMetadata(metadata)
+		return checkMetadata(metadata, most)
 	})
+}
+
+// mostMetadata is how many items the servers of a project may have each.
+func (a *api) mostMetadata(r *osapi.Request, project string) (int, error) {
+	limits, err := a.Instances.Limits(r.Context(), a.DB, project)
+	return limits["metadata_items"], err
 }
 
 func (a *api) addMetadata(r *osapi.Request) (any, error) {

@@ -16,6 +16,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/keypair"
 	"github.com/ingotcloud/ingot/internal/machine"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/router"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
 )
 
 // Services are the domains that the dialect speaks for. All are required but Console, Processes and Clock.
@@ -27,6 +29,8 @@ type Services struct {
 	Images    *image.Service
 	Networks  *network.Service
 	Machines  *machine.Service
+	Routers   *router.Service
+	Groups    *securitygroup.Service
 
 	Console   Console     // nil: there is none, and clients are told so
 	Processes Processes   // nil: only this one is known

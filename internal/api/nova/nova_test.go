@@ -51,7 +51,7 @@ func start(t *testing.T, machines int) *cloud {
 	_, err := flavors.Create(t.Context(), instancetest.Flavor)
 	c.Check(err)
 	c.dialect = nova.Dialect(nova.Services{
-		DB: d, Instances: c.Instances, Flavors: flavors, Keypairs: keypair.NewStore(d, c.Clock), Images: c.Images, Networks: c.Networks,
+		DB: d, Instances: c.Instances, Flavors: flavors, Keypairs: keypair.NewStore(d, c.Clock), Images: c.Images, Networks: c.Networks, Routers: c.Routers, Groups: c.Groups,
 		Machines: c.Service, Console: console{}, Clock: c.Clock,
 	})
 	c.Server = Serve(t, c.dialect)

@@ -11,45 +11,31 @@ import (
 	"github.com/ingotcloud/ingot/internal/network"
 )
 
-// process finds the host of the path.
-func (a *api) process(r *osapi.Request) (Process, error) {
-	processes, err := a.Processes(r.Context())
-	if err != nil {
-		return Process{}, err
+// host finds the machine of the path.
+func (a *api) host(r *osapi.Request) (*machine.Machine, error) {
+	m, err := a.Machines.Get(r.Context(), a.DB, r.Path("host"))
+	if fault.Is(err, fault.NotFound) {
+		return nil, fault.New(fault.NotFound, "Compute host %s could not be found.", clip(r.Path("host")))
 	}
-	for _, p := range processes {
-		if p.Host == r.Path("host") {
-			return p, nil
-		}
-	}
-	return Process{}, fault.New(fault.NotFound, "Compute host %s could not be found.", clip(r.Path("host")))
+	return m, err
 }
 
-// showHost sums up what all machines have: each process deploys to any of them.
+// showHost says what a machine has, and what of it is used: all or nothing.
 func (a *api) showHost(r *osapi.Request) (any, error) {
-	p, err := a.process(r)
+	m, err := a.host(r)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := a.pool(r)
-	if err != nil {
-		return nil, err
-	}
-	sum := map[string]int{}
-	for _, m := range pool.machines {
-		for name, n := range pool.quantities(m) {
-			sum[name] += n
-		}
-	}
+	has := pool{}.quantities(m)
 	resource := func(project, suffix string) object {
 		return object{"resource": object{
-			"host": p.Host, "project": project, "cpu": sum["vcpus"+suffix], "memory_mb": sum["memory_mb"+suffix], "disk_gb": sum["local_gb"+suffix],
+			"host": m.ID, "project": project, "cpu": has["vcpus"+suffix], "memory_mb": has["memory_mb"+suffix], "disk_gb": has["local_gb"+suffix],
 		}}
 	}
 	return object{"host": []object{resource("(total)", ""), resource("(used_now)", "_used"), resource("(used_max)", "_used")}}, nil
 }
 
-// changeHost checks as Nova does what a host of ours cannot do: it is a process of the control plane.
+// changeHost checks as Nova does, and sends to what replaced it: os-services.
 func (a *api) changeHost(r *osapi.Request) (any, error) {
 	var body struct {
 		Status      *string `json:"status"`
@@ -70,7 +56,7 @@ func (a *api) changeHost(r *osapi.Request) (any, error) {
 }
 
 func (a *api) onHost(r *osapi.Request) (any, error) {
-	if _, err := a.process(r); err != nil {
+	if _, err := a.host(r); err != nil {
 		return nil, err
 	}
 	return nil, errUnsupported

@@ -52,8 +52,12 @@ func (a *api) rebuild(r *osapi.Request, i *instance.Instance, arguments json.Raw
 	if err != nil {
 		return nil, err
 	}
+	most, err := a.mostMetadata(r, i.Project)
+	if err != nil {
+		return nil, err
+	}
 	rebuilt, err := a.Instances.Rebuild(r.Context(), writer(r), i.ID, by(r), func(i *instance.Instance) error {
-		return body.onto(r, i, publicKey)
+		return body.onto(r, i, publicKey, most)
 	})
 	if err != nil {
 		return nil, err
@@ -103,8 +107,8 @@ func (a *api) checkRebuild(r *osapi.Request, i *instance.Instance, b *rebuildBod
 	return key.PublicKey, err
 }
 
-// onto writes the body's changes to the server, checked as an update's are.
-func (b *rebuildBody) onto(r *osapi.Request, i *instance.Instance, publicKey string) error {
+// onto writes the body's changes to the server, checked as an update's are. It may have so many items of metadata at most.
+func (b *rebuildBody) onto(r *osapi.Request, i *instance.Instance, publicKey string, most int) error {
 	var update updateBody
 	s := &update.Server
 	s.Name, s.AccessIPv4, s.AccessIPv6, s.DiskConfig, s.Description, s.Hostname = b.Name, b.AccessIPv4, b.AccessIPv6, b.DiskConfig, b.Description, b.Hostname
@@ -114,7 +118,7 @@ func (b *rebuildBody) onto(r *osapi.Request, i *instance.Instance, publicKey str
 	i.Image = b.ImageRef
 	if b.Metadata != nil {
 		i.Metadata = maps.Clone(b.Metadata)
-		if err := checkMetadata(i.Metadata); err != nil {
+		if err := checkMetadata(i.Metadata, most); err != nil {
 			return err
 		}
 	}

@@ -37,11 +37,11 @@ func (a *api) show(r *osapi.Request, i *instance.Instance) (object, error) {
 }
 
 func (a *api) showAll(r *osapi.Request, list []*instance.Instance) ([]object, error) {
-	ids := make([]string, len(list))
-	for n, i := range list {
-		ids[n] = i.ID
+	w, err := a.wiringOf(r.Context(), list...)
+	if err != nil {
+		return nil, err
 	}
-	addresses, err := a.Networks.ServerAddresses(r.Context(), a.DB, ids...)
+	zones, err := a.Instances.Zones(r.Context(), a.DB)
 	if err != nil {
 		return nil, err
 	}
@@ -50,19 +50,22 @@ func (a *api) showAll(r *osapi.Request, list []*instance.Instance) ([]object, er
 		if shown[n], err = a.view(r, i); err != nil {
 			return nil, err
 		}
-		shown[n]["addresses"] = addressesView(addresses[i.ID], true)
+		shown[n]["addresses"], shown[n]["OS-EXT-AZ:availability_zone"] = w.addresses(i.ID, true), zones.OfInstance(i)
+		if groups := w.groups(i.ID); groups != nil {
+			shown[n]["security_groups"] = groups
+		}
 	}
 	return shown, nil
 }
 
-// view is a server without its addresses.
+// view is a server without what it has to do with networks and zones.
 func (a *api) view(r *osapi.Request, i *instance.Instance) (object, error) {
 	status := Status(i)
 	server := object{
 		"id": i.ID, "name": i.Name, "status": status, "tenant_id": i.Project, "user_id": i.Owner, "metadata": i.Metadata,
 		"hostId": hostID(i), "image": object{"id": i.Image, "links": []object{bookmark(r, "images", i.Image)}}, "flavor": embeddedFlavor(r, i),
 		"created": osapi.Zulu(i.Created), "updated": osapi.Zulu(i.Updated), "accessIPv4": i.AccessIPv4, "accessIPv6": i.AccessIPv6,
-		"links": links(r, "servers", i.ID), "OS-DCF:diskConfig": i.DiskConfig, "OS-EXT-AZ:availability_zone": instance.DefaultZone,
+		"links": links(r, "servers", i.ID), "OS-DCF:diskConfig": i.DiskConfig,
 		"config_drive": "", "key_name": null(i.KeyName), "OS-SRV-USG:launched_at": osapi.Naive(i.Launched),
 		"OS-SRV-USG:terminated_at": osapi.Naive(i.Deleted), "OS-EXT-STS:task_state": null(string(i.TaskState)),
 		"OS-EXT-STS:vm_state": i.VMState, "OS-EXT-STS:power_state": powerStates[i.Power],

@@ -57,6 +57,10 @@ type Dialect struct {
 	// /v2.1/<project>/servers means /v2.1/servers. Empty: the service has no such thing.
 	ProjectUnder string
 
+	// Under is what a path means that does not begin with it: with "/v1", the path /nodes means /v1/nodes (Ironic). Empty: the
+	// service has no such thing.
+	Under string
+
 	// StrictSlash: a path with a slash at its end is another one (Glance: an image without an id). Otherwise it is not looked at.
 	StrictSlash bool
 

@@ -140,7 +140,7 @@ func (s *Server) serve(d *service, w http.ResponseWriter, h *http.Request, below
 }
 
 func (s *Server) dispatch(d *service, r *Request, out *recorder, h *http.Request, below string) (*Route, error) {
-	below, project := d.cutProject(below)
+	below, project := d.cutProject(d.versioned(below))
 	h, err := withPath(h, below)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "The path or the query is malformed.")
@@ -232,6 +232,14 @@ func noRoute(out *recorder, allowed []string) error {
 	}
 	out.Header().Set("Allow", strings.Join(allowed, ", "))
 	return &Error{Status: http.StatusMethodNotAllowed, Err: fault.New(fault.Invalid, "The method is not allowed for this resource.")}
+}
+
+// versioned puts the version before a path that has none.
+func (s *service) versioned(below string) string {
+	if s.Under == "" || below == "/" || below == s.Under || strings.HasPrefix(below, s.Under+"/") {
+		return below
+	}
+	return s.Under + below
 }
 
 // projectID is what Nova takes for a project's id in a path: [api]project_id_regex.

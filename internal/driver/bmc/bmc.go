@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/driver/bmc/around"
+	"github.com/ingotcloud/ingot/internal/driver/bmc/fake"
 	"github.com/ingotcloud/ingot/internal/driver/bmc/ipmi"
 	"github.com/ingotcloud/ingot/internal/driver/bmc/redfish"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -21,6 +22,7 @@ type Options struct {
 	Retry      around.Policy // no Attempts: 4 attempts, pauses of 1 s to 8 s with jitter
 	Concurrent int           // calls to one BMC at once; 0: 2
 	Timeout    time.Duration // of one attempt; 0: 60 s
+	Fake       bool          // machines that exist nowhere are there too: machine.FakeHardware
 }
 
 func (o Options) withDefaults() Options {
@@ -39,14 +41,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// New gives the Dial that the rest of the program makes its drivers with. BMC kinds: "redfish" and "ipmi"; another is
-// fault.Invalid. All drivers of one address share its limit of concurrent calls.
+// New gives the Dial that the rest of the program makes its drivers with. BMC kinds: "redfish", "ipmi" and, where that is
+// wanted, machine.FakeHardware; another is fault.Invalid. All drivers of one address share its limit of concurrent calls.
 //
 // Each call is logged once with its outcome; each attempt waits for its turn apart, so that a BMC that is down does not
 // hold its slots during the pauses, and has a deadline of its own.
 func New(opts Options) machine.Dial {
 	opts = opts.withDefaults()
-	limits := limits{n: opts.Concurrent}
+	limits, nowhere := limits{n: opts.Concurrent}, fake.NewRack()
 	return func(b machine.BMC) (machine.Driver, error) {
 		wrap := around.Chain(
 			around.Log(opts.Log, b.Kind+" "+b.Address, b.Password),
@@ -59,6 +61,10 @@ func New(opts Options) machine.Dial {
 			return redfish.New(b, wrap)
 		case "ipmi":
 			return ipmi.New(b, wrap)
+		case machine.FakeHardware:
+			if opts.Fake {
+				return nowhere.Dial(b), nil
+			}
 		}
 		return nil, fault.New(fault.Invalid, "A BMC's kind is redfish or ipmi, not %q.", b.Kind)
 	}

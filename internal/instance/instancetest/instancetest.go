@@ -23,6 +23,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/router"
+	"github.com/ingotcloud/ingot/internal/securitygroup"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -37,7 +39,9 @@ type Cloud struct {
 	*machinetest.Rig
 	Images    *image.Service
 	Networks  *network.Service
-	Network   *network.Network // the flat one
+	Routers   *router.Service
+	Groups    *securitygroup.Service
+	Network   *network.Network // the flat one, without port security
 	Instances *instance.Service
 
 	t testing.TB
@@ -57,6 +61,8 @@ func New(t testing.TB, d *db.DB, specs ...machinetest.Spec) *Cloud {
 	c.Images = image.New(image.Config{DB: d, Blobs: blobs, Clock: rig.Clock, Log: log, SpoolDir: t.TempDir()})
 	t.Cleanup(c.Images.Close)
 	c.Networks = network.New(d, rig.Clock, log)
+	c.Routers, c.Groups = router.New(rig.Clock, c.Networks), securitygroup.New(rig.Clock)
+	c.Networks.Surround(network.Surroundings{Groups: c.Groups})
 	c.Network, err = c.Networks.Bootstrap(t.Context(), network.Flat{Project: "admin", Name: "flat", CIDR: netip.MustParsePrefix("10.20.0.0/24"), Gateway: netip.MustParseAddr("10.20.0.1")})
 	c.Check(err)
 	c.Instances = instance.New(d, rig.Clock, log, rig.Engine, rig.Service, c.Networks, c.Images)

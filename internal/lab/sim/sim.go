@@ -134,12 +134,12 @@ func (r *Rack) Close() error {
 	return errors.Join(all...)
 }
 
-// Uniform declares a rack of n equal machines: m1, m2, … with two NICs and two disks each, behind Redfish. With the fabric
+// Uniform declares a rack of n equal machines: m1, m2, … with three NICs and two disks each, behind Redfish. With the fabric
 // OVN (lab.FabricOVN) the NICs are taps on its chassis, which nobody reads.
 func Uniform(name, fabric string, n int) (*lab.RackSpec, error) {
 	text := "rack: " + name + "\nfabric: " + fabric + "\nnetwork: {cidr: 127.0.0.1/8}\nmachines:\n"
 	for i := range n {
-		text += fmt.Sprintf("  - {name: m%d, bmc: {kind: redfish}, cpus: 16, memory_mib: 65536, nics: [{}, {}], secure_boot: false, "+
+		text += fmt.Sprintf("  - {name: m%d, bmc: {kind: redfish}, cpus: 16, memory_mib: 65536, nics: [{}, {}, {}], secure_boot: false, "+
 			"disks: [{bus: nvme, size_gib: 480}, {bus: nvme, size_gib: 480}]}\n", i+1)
 	}
 	return lab.ParseRack("a simulated rack", []byte(text))

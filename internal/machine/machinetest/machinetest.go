@@ -91,7 +91,7 @@ func NewRig(t testing.TB, d *db.DB, specs ...Spec) *Rig {
 		Quarantine: machine.Range{First: netip.MustParseAddr("172.31.0.10"), Last: netip.MustParseAddr("172.31.3.254"), Bits: 22},
 	}
 	rig.Engine = workflow.New(d, rig.Clock, rig.log, 8)
-	dial := bmc.New(bmc.Options{Log: rig.log, Retry: around.Policy{Attempts: 2, Base: 10 * time.Millisecond}, Timeout: 10 * time.Second})
+	dial := bmc.New(bmc.Options{Log: rig.log, Retry: around.Policy{Attempts: 2, Base: 10 * time.Millisecond}, Timeout: 10 * time.Second, Fake: true})
 	rig.Service = machine.New(d, rig.Clock, rig.log, rig.Engine, keys, dial, rig.Access)
 	rig.Door = agentdoor.New(rig.Service, rigImages{rig}, rig.log)
 	rig.Door.PollWait = 500 * time.Millisecond // so that an agent shows signs of life often

@@ -11,6 +11,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,37 +82,54 @@ func inside(ctx context.Context, root string, program ...string) *exec.Cmd {
 	return cmd
 }
 
-// Server is a dashboard that runs.
+// Server is a dashboard. Its address stands before it runs, so that a cloud can be told of it.
 type Server struct {
-	URL  string // http://127.0.0.1:PORT
-	cmd  *exec.Cmd
-	stop context.CancelFunc
+	URL      string // http://127.0.0.1:PORT
+	listener net.Listener
+	front    http.Server
+	cmd      *exec.Cmd
+	stop     context.CancelFunc
 }
 
-// Serve starts the dashboard of a root folder for the cloud with the Keystone at a URL. What it says goes to the file
-// log. The caller stops it.
-func Serve(ctx context.Context, root, keystone, log string) (*Server, error) {
-	out, err := os.Create(log)
+// Listen makes a dashboard that is not started yet. The caller stops it.
+func Listen() (*Server, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
+	return &Server{URL: "http://" + listener.Addr().String(), listener: listener}, nil
+}
+
+// Start runs the dashboard of a root folder for the cloud with the Keystone at a URL. What it says goes to the file log.
+func (s *Server) Start(ctx context.Context, root, keystone, log string) error {
+	out, err := os.Create(log)
+	if err != nil {
+		return err
+	}
 	defer out.Close()
-	ctx, stop := context.WithCancel(ctx)
+	ctx, s.stop = context.WithCancel(ctx)
 	// One process, since sessions live in its memory; the pages of one browser want several threads.
-	cmd := inside(ctx, root, "/usr/bin/uwsgi_python3", "--http-socket", "127.0.0.1:0", "--processes", "1", "--threads", "8",
+	s.cmd = inside(ctx, root, "/usr/bin/uwsgi_python3", "--http-socket", "127.0.0.1:0", "--processes", "1", "--threads", "8",
 		"--wsgi-file", "/usr/share/openstack-dashboard/wsgi.py", "--static-map", "/static=/var/lib/openstack-dashboard/static",
 		"--buffer-size", "65535", "--need-app", "--master", "--die-on-term")
-	cmd.Env = append(cmd.Env, "HORIZON_KEYSTONE="+keystone, "HORIZON_SECRET="+rand.Text())
-	cmd.Stdout, cmd.Stderr = out, out
-	s := &Server{cmd: cmd, stop: stop}
-	if err := cmd.Start(); err != nil {
-		stop()
-		return nil, err
+	s.cmd.Env = append(s.cmd.Env, "HORIZON_KEYSTONE="+keystone, "HORIZON_SECRET="+rand.Text())
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
+		return err
 	}
-	if s.URL, err = address(ctx, log); err != nil {
-		return nil, errors.Join(err, s.Stop())
+	behind, err := address(ctx, log)
+	if err != nil {
+		return err
 	}
-	return s, nil
+	s.front.Handler = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", behind // the header Host stays the browser's: Django compares it
+		},
+		Transport: &http.Transport{DisableKeepAlives: true}, // uWSGI closes connections without a word
+	}
+	go func() { _ = s.front.Serve(s.listener) }() // until Stop
+	return nil
 }
 
 // bound is how uWSGI tells the port that it was given.
@@ -126,7 +146,7 @@ func address(ctx context.Context, log string) (string, error) {
 		}
 		for lines := bufio.NewScanner(file); lines.Scan(); {
 			if m := bound.FindStringSubmatch(lines.Text()); m != nil {
-				return "http://" + m[1], file.Close()
+				return m[1], file.Close()
 			}
 		}
 		if err := file.Close(); err != nil {
@@ -140,12 +160,18 @@ func address(ctx context.Context, log string) (string, error) {
 	}
 }
 
-// Stop ends the server and waits for its end.
+// Stop ends the dashboard and waits for its end.
 func (s *Server) Stop() error {
+	err := errors.Join(s.front.Close(), s.listener.Close())
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	if s.cmd == nil {
+		return err
+	}
 	s.stop()
-	err := s.cmd.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if ended := s.cmd.Wait(); !errors.Is(ended, context.Canceled) {
+		err = errors.Join(err, ended)
 	}
 	return err
 }

@@ -12,3 +12,4 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 100000},
     },
 }
+OPENSTACK_CINDER_FEATURES = {"enable_backup": True}  # its panels show only then
