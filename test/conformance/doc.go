@@ -7,4 +7,7 @@
 //	go test ./test/conformance                               the fast subset (tempest.fast), as CI does
 //	make conformance                                         every suite
 //	make conformance RUN='^tempest\.api\.image'              one of them
+//
+// Tempest's own sleeps make the network suite long: -tempest.workers=10 is a third of the time. With Debian's package
+// neutron-tempest-plugin its tests run too: -tempest.run='^neutron_tempest_plugin\.api'.
 package conformance

@@ -136,7 +136,7 @@ func checkTokens(text []byte) error {
 			return nil //nolint:nilerr // the real decoder says what is wrong, better
 		}
 		if nul && token.Kind() == '"' && !plain(token.String()) {
-			return fault.New(fault.Invalid, "Invalid input for field %s: a text cannot have the character NUL.", place(d.StackPointer()))
+			return fault.New(fault.Invalid, "Invalid input for field %s: it has the character NUL, which is not printable.", place(d.StackPointer()))
 		}
 		if d.StackDepth() > maxDepth {
 			return fault.New(fault.Invalid, "The JSON is nested deeper than %d levels.", maxDepth)

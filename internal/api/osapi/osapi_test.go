@@ -159,7 +159,7 @@ func TestBodies(t *testing.T) {
 		{`{"server": `, 400, "Malformed JSON"},
 		{`[]`, 400, `(the whole body)`},
 		{deep, 400, "nested deeper"},
-		{`{"server": {"name": "a\u0000b"}}`, 400, `field \"server.name\": a text cannot`},
+		{`{"server": {"name": "a\u0000b"}}`, 400, `field \"server.name\": it has the character NUL`},
 		{``, 400, "needs a JSON body"},
 		{`{"server": {"name": "` + strings.Repeat("x", 1<<20) + `"}}`, 413, "overLimit"},
 	} {
