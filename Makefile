@@ -5,7 +5,7 @@ GO := scripts/go.sh
 # may be a sentence for the user), ST1003 and ST1016-ST1022 (the field's own names and comment forms).
 CHECKS := all,-ST1000,-ST1003,-ST1005,-ST1016,-ST1020,-ST1021,-ST1022
 
-.PHONY: help setup build up down clean test lint bench soak conformance
+.PHONY: help setup build up down clean test lint bench soak conformance horizon
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 13
@@ -27,7 +27,7 @@ clean: ## forget it, with all data
 	bin/ingot clean
 
 test: ## everything that CI runs
-	@scripts/setup.sh conformance
+	@scripts/setup.sh horizon
 	$(MAKE) lint
 	$(GO) test -timeout 30m ./...
 
@@ -49,3 +49,7 @@ RUN := all
 conformance: ## other people's tests: Tempest, every suite, or RUN='^tempest\.api\.image'
 	@scripts/setup.sh conformance
 	$(GO) test -timeout 3h -count 1 -v ./test/conformance -tempest.run '$(RUN)'
+
+horizon: ## OpenStack's own dashboard in a browser: every page, and what tenants do by clicks, or RUN='^story launch'
+	@scripts/setup.sh horizon
+	$(GO) test -timeout 1h -count 1 -v -run TestHorizon ./test/conformance -horizon.run '$(RUN)' -horizon.keep $(CURDIR)/build/horizon

@@ -4,7 +4,8 @@
 #
 #   scripts/setup.sh run    what building and running the cloud with its virtual rack needs (make up)
 #   scripts/setup.sh test   that and what the tests need
-#   scripts/setup.sh conformance   that and the clients and tests of OpenStack's own (make test, make conformance)
+#   scripts/setup.sh conformance   that and the clients and tests of OpenStack's own (make conformance)
+#   scripts/setup.sh horizon   that and a browser (make test, make horizon)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,12 +29,17 @@ conformance=(
 	ironic-tempest-plugin
 )
 
+horizon=(
+	chromium # Horizon itself is unpacked in a folder of its own
+)
+
 case ${1:-run} in
 run) wanted=("${run[@]}") ;;
 test) wanted=("${run[@]}" "${test[@]}") ;;
 conformance) wanted=("${run[@]}" "${test[@]}" "${conformance[@]}") ;;
+horizon) wanted=("${run[@]}" "${test[@]}" "${conformance[@]}" "${horizon[@]}") ;;
 *)
-	echo "usage: $0 run|test|conformance" >&2
+	echo "usage: $0 run|test|conformance|horizon" >&2
 	exit 2
 	;;
 esac

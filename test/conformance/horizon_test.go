@@ -3,7 +3,6 @@ package conformance
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
 	"github.com/gophercloud/gophercloud/v2"
 
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -32,7 +32,7 @@ var (
 )
 
 // horizonFast is what CI runs: a page of each kind (Django's, Angular's, a plugin's).
-const horizonFast = `^(login|demo (/project/instances/|/project/networks/|/project/key_pairs)|admin (/admin/flavors/|/admin/ironic/|/identity/))$`
+const horizonFast = `^(demo (login|/project/instances/|/project/networks/|/project/key_pairs)|admin (login|/admin/flavors/|/admin/ironic/|/identity/))$`
 
 // TestHorizon opens every page that the dashboard's menu has for a member and for the admin, and clicks through what
 // tenants do most. horizon.panels has the menu, horizon.failing what fails, each with the reason.
@@ -45,7 +45,7 @@ func TestHorizon(t *testing.T) {
 	}
 	for _, path := range []string{"/usr/bin/mmdebstrap", chromium, ramdisk.Stub} {
 		if _, err := os.Stat(path); err != nil {
-			t.Skipf("%s is not there (scripts/setup.sh conformance)", path)
+			t.Skipf("%s is not there (scripts/setup.sh horizon)", path)
 		}
 	}
 	failing, err := readFailing("horizon.failing")
@@ -60,12 +60,46 @@ func TestHorizon(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := startDashboard(t, root)
-	d.visit("demo")
-	d.visit("admin")
-	report(d.results)
-	for _, wrong := range compare(d.results, failing) {
+	var menu []string
+	for _, user := range []string{"demo", "admin"} {
+		menu = append(menu, d.visit(user)...)
+	}
+	want, err := readPanels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, menu); diff != "" {
+		t.Errorf("Horizon's menu is not what horizon.panels has (-listed, +there):\n%s", diff)
+	}
+	d.report()
+	for _, wrong := range compare(d.results, failing, "horizon.failing") {
 		t.Error(wrong)
 	}
+}
+
+// readPanels reads lines of a user and a path.
+func readPanels() ([]string, error) {
+	text, err := os.ReadFile("horizon.panels")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(strings.Split(strings.TrimSpace(string(text)), "\n"), func(line string) bool { return line[0] == '#' }), nil
+}
+
+// report prints how many of the pages and of the stories are well.
+func (d *dashboard) report() {
+	well, all := map[string]int{}, map[string]int{}
+	for name, r := range d.results {
+		kind := "pages"
+		if strings.HasPrefix(name, "story ") {
+			kind = "stories"
+		}
+		all[kind]++
+		if r.status == "ok" {
+			well[kind]++
+		}
+	}
+	fmt.Fprintf(os.Stderr, "Horizon: %d of %d pages and %d of %d stories are well\n", well["pages"], all["pages"], well["stories"], all["stories"])
 }
 
 // dashboard is Horizon on a cloud, and what became of its pages.
@@ -80,7 +114,10 @@ type dashboard struct {
 
 func startDashboard(t *testing.T, root string) *dashboard {
 	t.Helper()
-	keep := cmp.Or(*horizonKeep, t.TempDir())
+	keep := *horizonKeep
+	if keep == "" {
+		keep = t.TempDir()
+	}
 	if err := os.MkdirAll(keep, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +143,11 @@ func startDashboard(t *testing.T, root string) *dashboard {
 	}
 	c.outside()
 	c.ownDomain()
-	pattern := cmp.Or(*horizonRun, horizonFast)
-	if pattern == "all" {
+	pattern := *horizonRun
+	switch pattern {
+	case "":
+		pattern = horizonFast
+	case "all":
 		pattern = ""
 	}
 	return &dashboard{t: t, cloud: c, url: server.URL, keep: keep, wanted: regexp.MustCompile(pattern), results: map[string]result{}}
@@ -137,31 +177,31 @@ func (c *cloud) ownDomain() {
 	}
 }
 
-// visit logs a user in and opens the pages of the menu.
-func (d *dashboard) visit(user string) {
+// visit logs a user in, opens the pages of the menu, and plays the stories, which are demo's. It gives the menu, as
+// horizon.panels has it.
+func (d *dashboard) visit(user string) (menu []string) {
 	b := openBrowser(d.t, d.url, d.keep)
 	d.check(b, user+" login", func() error { return d.login(b, user) })
-	menu, err := ask[[]string](b, `Array.from(document.querySelectorAll("a.openstack-panel")).map(a => a.getAttribute("href"))`)
+	paths, err := ask[[]string](b, `Array.from(document.querySelectorAll("a.openstack-panel")).map(a => a.getAttribute("href"))`)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.t.Log(user, menu)
-	for _, path := range menu {
+	for _, path := range paths {
 		name := user + " " + path
+		menu = append(menu, name)
 		if d.wanted.MatchString(name) {
 			d.check(b, name, func() error { return b.panel(path) })
 		}
 	}
+	if user != "demo" {
+		return menu
+	}
 	for _, s := range stories {
-		if name := "story " + s.name; user == "demo" && d.wanted.MatchString(name) {
-			d.check(b, name, func() error {
-				if err := b.open(s.page); err != nil {
-					return err
-				}
-				return s.does(b)
-			}, s.refusals...)
+		if name := "story " + s.name; d.wanted.MatchString(name) {
+			d.check(b, name, func() error { return steps(func() error { return b.open(s.page) }, func() error { return s.does(b) }) }, s.refusals...)
 		}
 	}
+	return menu
 }
 
 // panel opens a page and its tabs.
@@ -170,7 +210,7 @@ func (b *browser) panel(path string) error {
 		return err
 	}
 	if at, err := b.path(); err != nil || strings.TrimSuffix(at, "/") != strings.TrimSuffix(path, "/") {
-		return fmt.Errorf("it leads to %s: %w", at, err)
+			return fmt.Errorf("it leads to %s: %w", at, err)
 	}
 	const tabs = `document.querySelectorAll("#content_body ul.nav-tabs a, #content_body ul.nav-tabs li")`
 	number, err := ask[int](b, tabs+`.length`)
