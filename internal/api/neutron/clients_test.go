@@ -156,7 +156,7 @@ func TestCLI(t *testing.T) {
 		{"subnet create --network mine --ip-version 6 --subnet-range fd00:5::/64 --ipv6-ra-mode slaac --ipv6-address-mode slaac six -f value -c gateway_ip", "fd00:5::1"},
 		{"subnet set --gateway none --no-dns-nameservers --no-allocation-pool --allocation-pool start=10.5.0.2,end=10.5.0.9 cut", ""},
 		{"port create --network mine --mac-address fa:16:3e:00:00:07 --allowed-address ip-address=10.99.0.1 --extra-dhcp-option name=mtu,value=1400 guarded -f value -c fixed_ips", "fd00:5::f816:3eff:fe00:7"},
-		{"port set --disable-port-security --no-allowed-address guarded", ""},
+		{"port set --no-security-group --disable-port-security --no-allowed-address guarded", ""},
 		{"network rbac create --type network --action access_as_shared --target-project admin mine -f value -c action", "access_as_shared"},
 		{"port delete guarded", ""},
 		{"network delete mine", ""},
