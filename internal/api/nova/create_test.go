@@ -52,7 +52,7 @@ func TestServersThatCannotBe(t *testing.T) {
 		{object{"name": strings.Repeat("n", 256)}, 400, "255", ""},
 		{object{"name": " web"}, 400, "space", ""},
 		{object{"name": "we\x01b"}, 400, "printable", ""},
-		{object{"name": "we\x00b"}, 400, "NUL", ""},
+		{object{"name": "we\x00b"}, 400, "printable", ""},
 		{object{"name": 7}, 400, "server.name", ""},
 		{object{"flavorRef": absent}, 400, "flavorRef", ""},
 		{object{"flavorRef": "none"}, 400, "Flavor none could not be found.", ""},
