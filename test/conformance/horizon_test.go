@@ -210,7 +210,7 @@ func (b *browser) panel(path string) error {
 		return err
 	}
 	if at, err := b.path(); err != nil || strings.TrimSuffix(at, "/") != strings.TrimSuffix(path, "/") {
-			return fmt.Errorf("it leads to %s: %w", at, err)
+		return fmt.Errorf("it leads to %s: %w", at, err)
 	}
 	const tabs = `document.querySelectorAll("#content_body ul.nav-tabs a, #content_body ul.nav-tabs li")`
 	number, err := ask[int](b, tabs+`.length`)
