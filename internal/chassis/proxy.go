@@ -84,12 +84,11 @@ func (r *runner) proxy(network string) http.Handler {
 			who.Sign(p.Out.Header, r.Secret, time.Now())
 		},
 		ErrorHandler: func(w http.ResponseWriter, q *http.Request, err error) {
-			if q.Context().Err() != nil {
-				return // the machine is gone
-			}
-			r.complaints.Do(func() {
-				r.Logger.Warn("the control plane does not answer for metadata", "network", network, "error", err)
-			})
+			if q.Context().Err() == nil {
+				r.complaints.Do(func() {
+					r.Logger.Warn("the control plane does not answer for metadata", "network", network, "error", err)
+				})
+			} // else the machine is gone, or closed its sending half and waits for an answer all the same
 			http.Error(w, "The metadata service is not reachable. Try again.", http.StatusServiceUnavailable)
 		},
 		ErrorLog: slog.NewLogLogger(r.Logger.Handler(), slog.LevelDebug),

@@ -200,9 +200,21 @@ func TestEdges(t *testing.T) {
 		}
 		w.refused(bind(network.Edge{}), fault.Conflict, network.PortUnguarded) // a tunnel does not reach there
 		ovs, trunk := network.Edge{Kind: network.EdgeOVS, Interface: "nic"}, network.Edge{Kind: network.EdgeTrunk, Interface: "uplink", VLAN: 7}
+		w.must(w.tx(func(tx *db.Tx) error {
+			return w.Bind(ctx, tx, p.ID, network.Place{Host: "machine", MAC: "52:54:00:00:00:01", Edge: ovs, Reserved: true})
+		}))
+		if got := w.again(p); got.Plugged || got.Host != "machine" || got.MAC != "52:54:00:00:00:01" {
+			w.t.Errorf("on a NIC that is still in quarantine: %+v", got)
+		}
+		if l, err := w.LeaseOf(ctx, "52:54:00:00:00:01"); err != nil || l != nil {
+			w.t.Errorf("our DHCP, which is quarantine's, tells what OVN's is there to tell: %+v, %v", l, err)
+		}
 		w.marks()
 		w.must(bind(ovs))
 		w.marked("port/" + p.ID)
+		if !w.again(p).Plugged {
+			w.t.Error("bound once more it is not plugged in")
+		}
 		status("DOWN")
 		up := func(up bool) {
 			w.t.Helper()

@@ -15,10 +15,11 @@ type Lease struct {
 }
 
 // LeaseOf is the lease of the NIC with that MAC: the first IPv4 address of the port that is bound to it. It is nil where
-// there is none to give: no port, one that is down or without an address, a network that is down, DHCP switched off.
+// there is none to give: no port, one that is down or without an address, a network that is down, DHCP switched off. A NIC
+// with an edge has OVN's DHCP on its network, and none before it is there.
 func (s *Service) LeaseOf(ctx context.Context, mac string) (*Lease, error) {
 	p, err := s.PortByMAC(ctx, s.db, mac)
-	if err != nil || p == nil || !p.AdminUp {
+	if err != nil || p == nil || !p.AdminUp || p.Edge.Kind != NoEdge {
 		return nil, err
 	}
 	n, err := s.Network(ctx, s.db, Everything, p.Network)

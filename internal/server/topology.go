@@ -101,16 +101,16 @@ type topologyReader struct {
 // Everything reads all of it. A change that comes in between is marked, and looked at again.
 func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error) {
 	m := &topology.Model{Services: r.services}
-	q, all := db.Querier(r.db), network.Everything
+	q, all := r.db, network.Everything
 	var errs [10]error
 	m.Networks, errs[0] = r.networks.Networks(ctx, q, all, network.NetworkFilter{})
 	m.Subnets, errs[1] = r.networks.Subnets(ctx, q, all, network.SubnetFilter{})
 	m.Ports, errs[2] = r.ports(ctx, network.PortFilter{})
-	m.Policies, errs[3] = r.policies.Policies(ctx, q, qos.Viewer{All: true})
+	m.Policies, errs[3] = r.policies.Policies(ctx, q, qos.Everything)
 	m.Trunks, errs[4] = r.trunks.Trunks(ctx, q, all)
 	m.Routers, errs[5] = r.routers.Routers(ctx, q, all)
-	m.Groups, errs[6] = r.groups.Groups(ctx, q, securitygroup.Viewer{All: true}, securitygroup.Filter{})
-	m.AddressGroups, errs[7] = r.groups.AddressGroups(ctx, q, securitygroup.Viewer{All: true}, securitygroup.Filter{})
+	m.Groups, errs[6] = r.groups.Groups(ctx, q, securitygroup.Everything, securitygroup.Filter{})
+	m.AddressGroups, errs[7] = r.groups.AddressGroups(ctx, q, securitygroup.Everything, securitygroup.Filter{})
 	errs[8] = r.addFloatingIPs(ctx, m, router.FloatingIPFilter{})
 	nics, err := r.machines.NICs(ctx, q, "")
 	errs[9] = err
@@ -187,9 +187,9 @@ func (r topologyReader) Scope(ctx context.Context, scope ovn.Scope) (*topology.M
 	case topology.FloatingIPKind:
 		err = r.addFloatingIP(ctx, m, id)
 	case topology.SecurityGroupKind:
-		m.Groups, err = r.groups.Groups(ctx, r.db, securitygroup.Viewer{All: true}, securitygroup.Filter{IDs: []string{id}})
+		m.Groups, err = r.groups.Groups(ctx, r.db, securitygroup.Everything, securitygroup.Filter{IDs: []string{id}})
 	case topology.AddressGroupKind:
-		m.AddressGroups, err = r.groups.AddressGroups(ctx, r.db, securitygroup.Viewer{All: true}, securitygroup.Filter{IDs: []string{id}})
+		m.AddressGroups, err = r.groups.AddressGroups(ctx, r.db, securitygroup.Everything, securitygroup.Filter{IDs: []string{id}})
 	case topology.NICKind:
 		err = r.addNIC(ctx, m, id)
 	case topology.UplinkKind:
@@ -219,7 +219,7 @@ func (r topologyReader) addPolicy(ctx context.Context, m *topology.Model, id str
 	if id == "" {
 		return nil
 	}
-	policy, err := r.policies.Policy(ctx, r.db, qos.Viewer{All: true}, id)
+	policy, err := r.policies.Policy(ctx, r.db, qos.Everything, id)
 	if err == nil {
 		m.Policies = append(m.Policies, policy)
 	}

@@ -8,6 +8,12 @@
 //	make conformance                                         every suite
 //	make conformance RUN='^tempest\.api\.image'              one of them
 //
+// horizon_test.go opens OpenStack's own dashboard (horizon/) in a browser: every page that horizon.panels has, and what
+// tenants do most, by clicks; what fails is in horizon.failing. It is not part of CI:
+//
+//	make horizon                                             every page and story
+//	make horizon RUN='^story launch'                         one of them
+//
 // Tempest's own sleeps make the network suite long: -tempest.workers=10 is a third of the time. With Debian's package
 // neutron-tempest-plugin its tests run too: -tempest.run='^neutron_tempest_plugin\.api'.
 package conformance
