@@ -21,6 +21,9 @@ import (
 // folderOVN in the rack's folder is OVN's; no machine can have its name.
 const folderOVN = "lab.ovn"
 
+// door is the interface by which the control plane meets the machines, in the run's namespace.
+const door = "rack"
+
 // ServicesPort is the logical port that the control plane's interface is.
 const ServicesPort = "ingot-services"
 
@@ -77,11 +80,11 @@ func (e edge) namespace(run string) string {
 }
 
 // link is what the control plane is told.
-func (e edge) link(rack string) *Link {
+func (e edge) link(rack string) Link {
 	if e.vlan != 0 {
-		return &Link{SwitchID: deriveSwitchID(rack, torName), SwitchInfo: "trunk:" + torUplink, PortID: strconv.Itoa(int(e.vlan))}
+		return Link{SwitchID: deriveSwitchID(rack, torName), SwitchInfo: "trunk:" + torUplink, PortID: strconv.Itoa(int(e.vlan))}
 	}
-	return &Link{SwitchID: deriveSwitchID(rack, e.chassis), SwitchInfo: "ovs", PortID: e.iface}
+	return Link{SwitchID: deriveSwitchID(rack, e.chassis), SwitchInfo: "ovs", PortID: e.iface}
 }
 
 // fabric is an OVN with a rack plugged in.
@@ -91,9 +94,13 @@ type fabric struct {
 	description *Description
 }
 
-// raiseOVN ensures an OVN with the control plane, the machines and the Internet plugged in. Which of them reach each other
-// is up to the northbound database, which is empty at first: nobody reaches anybody.
-func (r *Rack) raiseOVN(ctx context.Context, rack *RackSpec, old *Description) error {
+// raiseNetwork ensures an OVN with the control plane, the machines and the Internet plugged in. Which of them reach each
+// other is up to the northbound database, which is empty at first: nobody reaches anybody. Run again it changes nothing, so
+// that QEMUs that survived keep their taps.
+func (r *Rack) raiseNetwork(ctx context.Context, rack *RackSpec, old *Description) error {
+	if err := netns.Do(r.description.Netns, raiseLoopback); err != nil {
+		return err
+	}
 	f, err := raiseFabric(ctx, r.dir, rack, r.description, old, r.log)
 	if f != nil {
 		r.ovn, r.undo = f, append(r.undo, f.Close)
@@ -106,6 +113,14 @@ func (r *Rack) raiseOVN(ctx context.Context, rack *RackSpec, old *Description) e
 		return fmt.Errorf("the control plane's interface: %w", err)
 	}
 	return nil
+}
+
+func raiseLoopback() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
 }
 
 // RaiseFabric ensures an OVN with the NICs of a rack and the Internet plugged in, for machines that have no other network:
@@ -137,9 +152,7 @@ func raiseFabric(ctx context.Context, dir string, rack *RackSpec, description, o
 	if err != nil {
 		return f, err
 	}
-	description.OVN = &OVNDescription{
-		NB: cluster.NB(), SB: cluster.SB(), ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String(), InternetNetns: internet.Namespace,
-	}
+	description.OVN.NB, description.OVN.SB, description.OVN.InternetNetns = cluster.NB(), cluster.SB(), internet.Namespace
 	for _, ch := range chassis {
 		description.OVN.Chassis = append(description.OVN.Chassis, ChassisDescription{ch.Name, cluster.Namespace(ch.Name), cluster.OVS(ch.Name)})
 	}
@@ -168,7 +181,14 @@ func (f *fabric) raiseDoor(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return giveAddress(link, f.rack)
+		address, err := netlink.ParseAddr(f.rack.Network.CIDR)
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrReplace(link, address); err != nil {
+			return fmt.Errorf("address %s on %s: %w", address, door, err)
+		}
+		return nil
 	})
 }
 
@@ -205,7 +225,7 @@ func (f *fabric) plugTrunk(ctx context.Context, tap string, e edge) error {
 // route is the network namespace from which an address is dialled: the control plane's for one of the machines' network,
 // the Internet's for any other.
 func (r *Rack) route(to netip.Addr) string {
-	if r.description.OVN == nil || netip.MustParsePrefix(r.description.Network).Contains(to) {
+	if netip.MustParsePrefix(r.description.Network).Contains(to) {
 		return r.description.Netns
 	}
 	return r.description.OVN.InternetNetns

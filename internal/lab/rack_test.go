@@ -46,8 +46,7 @@ machines:
     cpus: two
     nic: []
 `, "r:2: unknown field colour\nr:5: cannot unmarshal !!str `two` into int\nr:6: unknown field nic"},
-		"fabric and edges": {`rack: a
-fabric: token ring
+		"edges": {`rack: a
 network: {cidr: 203.0.113.9/29}
 machines:
   - name: m1
@@ -57,8 +56,8 @@ machines:
       - {edge: ovs}
       - edge: trunk
       - edge: vlan
-`, "r:2: fabric is bridge or ovn, not \"token ring\"\nr:3: 203.0.113.0/24 is the Internet's network in the lab\n" +
-			`r:11: edge is ovs or trunk, not "vlan"`},
+`, "r:2: 203.0.113.0/24 is the Internet's network in the lab\n" +
+			`r:10: edge is ovs or trunk, not "vlan"`},
 		"values": {`rack: A Rack
 network:
   cidr: 10.0.0.0/24

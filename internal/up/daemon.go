@@ -222,8 +222,7 @@ func (s *site) writeConfig() error {
 	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, s.rack.Interface, s.rack.Network
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
 	c["home"], c["machines"] = s.Home, machines
-	s.configureOVN(c)
-	if err := s.configureMetadata(c); err != nil {
+	if err := s.configureMetadata(s.configureOVN(c)); err != nil {
 		return err
 	}
 	if c["listen"], err = freeAddress(c["listen"], "127.0.0.1:8000"); err != nil {
@@ -249,23 +248,16 @@ func (s *site) writeConfig() error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// sharedNetwork is in the upper half of the addresses that racks have when they do not say others.
-var sharedNetwork = map[string]any{"cidr": "10.77.0.0/24", "first": "10.77.0.100", "last": "10.77.0.250"}
-
-// configureOVN names the rack's OVN. Where the rack has none, its machines share a network on their wire.
-func (s *site) configureOVN(c map[string]any) {
-	if s.rack.OVN == nil {
-		delete(c, "ovn")
-		c["network"] = sharedNetwork
-		return
-	}
-	delete(c, "network")
+// configureOVN names the rack's OVN, and gives that part of the configuration.
+func (s *site) configureOVN(c map[string]any) map[string]any {
 	ovn, ok := c["ovn"].(map[string]any)
 	if !ok {
 		ovn = map[string]any{}
 		c["ovn"] = ovn
 	}
-	ovn["nb"], ovn["sb"], ovn["external_physical"] = s.rack.OVN.NB, s.rack.OVN.SB, s.rack.OVN.ExternalPhysical
+	at := s.rack.OVN
+	ovn["nb"], ovn["sb"], ovn["external_physical"], ovn["pretend"] = at.NB, at.SB, at.ExternalPhysical, at.NB == ""
+	return ovn
 }
 
 // signingPair unlocks the key that the lab's firmware trusts under Secure Boot: the one of Debian's package ovmf, which

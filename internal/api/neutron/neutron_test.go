@@ -18,6 +18,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/network/networktest"
 	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
@@ -62,14 +63,11 @@ func domain(t testing.TB, d *db.DB, project string) *cloud {
 	c.groups.Shares, c.groups.Quotas, c.trunks.Quotas = c.networks, c.networks, c.networks
 	c.policies.Shares, c.policies.Users = c.networks, []qos.Users{c.networks, c.routers}
 	ip := netip.MustParseAddr
-	n, err := c.networks.Bootstrap(t.Context(), network.Flat{
-		Project: project, Name: "flat", CIDR: netip.MustParsePrefix("10.0.0.0/24"), Gateway: ip("10.0.0.1"),
-		DNS: []netip.Addr{ip("10.0.0.1")}, First: ip("10.0.0.100"), Last: ip("10.0.0.199"),
+	c.net = networktest.Shared(t, d, c.networks, network.NewSubnet{
+		Project: project, CIDR: netip.MustParsePrefix("10.0.0.0/24"),
+		DNS: []netip.Addr{ip("10.0.0.1")}, Pools: []network.Pool{{First: ip("10.0.0.100"), Last: ip("10.0.0.199")}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.net, c.subnet = n, n.Subnets[0]
+	c.subnet = c.net.Subnets[0]
 	return c
 }
 

@@ -26,15 +26,11 @@ type Source interface {
 	Boot(ctx context.Context, key string) (*Boot, error)
 }
 
-// Lease is the reservation of one MAC.
+// Lease is the reservation of one MAC. From quarantine nothing but this server is reached, so it names no router and no DNS.
 type Lease struct {
 	Addr     netip.Prefix // the address with the length of its network
-	Gateway  netip.Addr   // zero: none
-	DNS      []netip.Addr
 	Hostname string
-	MTU      int           // bytes; 0: not told
-	Lease    time.Duration // 0: an hour
-	BootKey  string        // key of the boot armed for this MAC; empty: a plain lease, and the machine starts from its disk
+	BootKey  string // key of the boot armed for this MAC; empty: a plain lease, and the machine starts from its disk
 }
 
 // Boot is one armed boot of one machine.
