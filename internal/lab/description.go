@@ -86,8 +86,8 @@ type NICDescription struct {
 // Link is how Ironic calls the place where a NIC meets the network (local_link_connection).
 type Link struct {
 	SwitchID   string `json:"switch_id"`   // a MAC that stands for the chassis or the switch
-	SwitchInfo string `json:"switch_info"` // "ovs", or "trunk:" and the logical port that the switch's uplink is
-	PortID     string `json:"port_id"`     // ovs: the NIC's iface-id; trunk: its VLAN
+	SwitchInfo string `json:"switch_info"` // with PortID what edge.Of reads
+	PortID     string `json:"port_id"`
 }
 
 // ReadDescription reads a lab's folder. It fails with fs.ErrNotExist when no lab ever ran there.
@@ -126,7 +126,7 @@ func Describe(run, dir string, rack *RackSpec) (*Description, error) {
 		DialSocket: filepath.Join(dir, dialSocket), ControlHTTP: filepath.Join(dir, controlSocket),
 		OVN: OVNDescription{ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String()},
 	}
-	edges := edges(rack)
+	places := places(rack)
 	for i, spec := range rack.Machines {
 		m := MachineDescription{
 			Name: spec.Name, UUID: deriveUUID(rack.Name, spec.Name), Serial: chassisSerial(rack.Name, spec.Name),
@@ -140,7 +140,7 @@ func Describe(run, dir string, rack *RackSpec) (*Description, error) {
 			}
 		}
 		for n, nic := range spec.NICs {
-			at := edges[nic.MAC]
+			at := places[nic.MAC]
 			m.NICs = append(m.NICs, NICDescription{MAC: nic.MAC, Tap: tapName(i, n), Netns: at.namespace(run), Link: at.link(rack.Name)})
 		}
 		d.Machines = append(d.Machines, m)

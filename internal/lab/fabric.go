@@ -9,11 +9,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/ingotcloud/ingot/internal/edge"
 	"github.com/ingotcloud/ingot/internal/lab/ovn"
 	"github.com/ingotcloud/ingot/internal/netns"
 )
@@ -43,21 +43,20 @@ var (
 	internetGateway = netip.MustParsePrefix("203.0.113.1/24")
 )
 
-// edge is where a NIC is plugged in.
-type edge struct {
+// place is where a NIC is plugged in.
+type place struct {
 	chassis string // the trunk's: where its VLAN goes
-	iface   string // iface-id; empty for the trunk
-	vlan    uint16 // 0 for ovs
+	edge.Edge
 }
 
-// edges of all NICs by MAC. What the control plane is told of a NIC follows from its MAC alone, so that it stays true when
+// places of all NICs by MAC. What the control plane is told of a NIC follows from its MAC alone, so that it stays true when
 // the rack file changes; two NICs whose VLANs collide are the exception.
-func edges(rack *RackSpec) map[string]edge {
-	all, taken := map[string]edge{}, map[uint16]bool{}
+func places(rack *RackSpec) map[string]place {
+	all, taken := map[string]place{}, map[int]bool{}
 	for i, m := range rack.Machines {
 		for _, nic := range m.NICs {
-			if nic.Edge == EdgeOVS {
-				all[nic.MAC] = edge{chassis: chassis[i%len(chassis)].Name, iface: "nic-" + strings.ReplaceAll(nic.MAC, ":", "")}
+			if nic.Edge == edge.OVS {
+				all[nic.MAC] = place{chassis[i%len(chassis)].Name, edge.Edge{Kind: edge.OVS, Interface: "nic-" + strings.ReplaceAll(nic.MAC, ":", "")}}
 				continue
 			}
 			vlan := deriveVLAN(nic.MAC)
@@ -65,26 +64,28 @@ func edges(rack *RackSpec) map[string]edge {
 				vlan = firstVLAN + (vlan-firstVLAN+1)%vlans
 			}
 			taken[vlan] = true
-			all[nic.MAC] = edge{chassis: torChassis, vlan: vlan}
+			all[nic.MAC] = place{torChassis, edge.Edge{Kind: edge.Trunk, Interface: torUplink, VLAN: vlan}}
 		}
 	}
 	return all
 }
 
 // namespace is where the NIC's tap is.
-func (e edge) namespace(run string) string {
-	if e.vlan != 0 {
+func (p place) namespace(run string) string {
+	if p.Kind == edge.Trunk {
 		return ovn.ToRNamespace(run, torName)
 	}
-	return ovn.ChassisNamespace(run, e.chassis)
+	return ovn.ChassisNamespace(run, p.chassis)
 }
 
 // link is what the control plane is told.
-func (e edge) link(rack string) Link {
-	if e.vlan != 0 {
-		return Link{SwitchID: deriveSwitchID(rack, torName), SwitchInfo: "trunk:" + torUplink, PortID: strconv.Itoa(int(e.vlan))}
+func (p place) link(rack string) Link {
+	at := p.chassis
+	if p.Kind == edge.Trunk {
+		at = torName
 	}
-	return Link{SwitchID: deriveSwitchID(rack, e.chassis), SwitchInfo: "ovs", PortID: e.iface}
+	info, port := p.Link()
+	return Link{SwitchID: deriveSwitchID(rack, at), SwitchInfo: info, PortID: port}
 }
 
 // fabric is an OVN with a rack plugged in.
@@ -194,13 +195,13 @@ func (f *fabric) raiseDoor(ctx context.Context) error {
 
 // plugMachines ensures the taps.
 func (f *fabric) plugMachines(ctx context.Context) error {
-	all := edges(f.rack)
+	all := places(f.rack)
 	for i, m := range f.rack.Machines {
 		for n, nic := range m.NICs {
-			e := all[nic.MAC]
-			plug := func() error { return f.PlugTap(ctx, e.chassis, tapName(i, n), e.iface) }
-			if e.vlan != 0 {
-				plug = func() error { return f.plugTrunk(ctx, tapName(i, n), e) }
+			at := all[nic.MAC]
+			plug := func() error { return f.PlugTap(ctx, at.chassis, tapName(i, n), at.Interface) }
+			if at.Kind == edge.Trunk {
+				plug = func() error { return f.plugTrunk(ctx, tapName(i, n), at) }
 			}
 			if err := plug(); err != nil {
 				return fmt.Errorf("machine %s: nic%d: %w", m.Name, n, err)
@@ -211,15 +212,15 @@ func (f *fabric) plugMachines(ctx context.Context) error {
 }
 
 // plugTrunk ensures the plain switch, which a rack without such a NIC does not have, and the tap on it.
-func (f *fabric) plugTrunk(ctx context.Context, tap string, e edge) error {
+func (f *fabric) plugTrunk(ctx context.Context, tap string, at place) error {
 	tor, err := f.ToR(ctx, torName)
 	if err != nil {
 		return err
 	}
-	if err := tor.Uplink(ctx, e.chassis, torUplink); err != nil {
+	if err := tor.Uplink(ctx, at.chassis, at.Interface); err != nil {
 		return err
 	}
-	return tor.PortTap(ctx, tap, e.vlan, e.chassis)
+	return tor.PortTap(ctx, tap, uint16(at.VLAN), at.chassis)
 }
 
 // route is the network namespace from which an address is dialled: the control plane's for one of the machines' network,

@@ -17,6 +17,7 @@ import (
 
 	northbound "github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
+	"github.com/ingotcloud/ingot/internal/edge"
 	"github.com/ingotcloud/ingot/internal/lab/ovn/ovntest"
 	"github.com/ingotcloud/ingot/internal/lab/qmp"
 	"github.com/ingotcloud/ingot/internal/netns"
@@ -388,14 +389,14 @@ func TestEveryNICHasAVLANOfItsOwn(t *testing.T) {
 	const nics = 4000
 	for i := range nics {
 		mac := fmt.Sprintf("52:54:00:00:%02x:%02x", i>>8, i&255)
-		rack.Machines[0].NICs = append(rack.Machines[0].NICs, NICSpec{MAC: mac, Edge: EdgeTrunk})
+		rack.Machines[0].NICs = append(rack.Machines[0].NICs, NICSpec{MAC: mac, Edge: edge.Trunk})
 	}
-	seen := map[uint16]bool{}
-	for _, e := range edges(rack) {
-		if e.vlan < 2 || e.vlan > 4001 {
-			t.Fatalf("VLAN %d", e.vlan)
+	seen := map[int]bool{}
+	for _, e := range places(rack) {
+		if e.VLAN < 2 || e.VLAN > 4001 {
+			t.Fatalf("VLAN %d", e.VLAN)
 		}
-		seen[e.vlan] = true
+		seen[e.VLAN] = true
 	}
 	if len(seen) != nics {
 		t.Errorf("%d NICs have %d VLANs", nics, len(seen))
@@ -404,7 +405,7 @@ func TestEveryNICHasAVLANOfItsOwn(t *testing.T) {
 
 // Ironic's names, which ingot up sends as they are.
 func TestALinksNames(t *testing.T) {
-	text, err := json.Marshal(edge{chassis: "one", iface: "nic-1"}.link("test"))
+	text, err := json.Marshal(place{"one", edge.Edge{Kind: edge.OVS, Interface: "nic-1"}}.link("test"))
 	if err != nil {
 		t.Fatal(err)
 	}

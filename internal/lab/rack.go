@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ingotcloud/ingot/internal/edge"
 )
 
 // RackSpec is a rack's declaration, as in lab/rack.yaml.
@@ -22,12 +24,6 @@ type RackSpec struct {
 	Network  NetworkSpec   `yaml:"network"`
 	Machines []MachineSpec `yaml:"machines"`
 }
-
-// The edges: how a NIC meets OVN.
-const (
-	EdgeOVS   = "ovs"   // on a chassis, as behind a DPU
-	EdgeTrunk = "trunk" // on a plain switch in a VLAN of its own; the switch's uplink is trunked into a chassis
-)
 
 // NetworkSpec is the network on which machines meet the control plane: quarantine.
 type NetworkSpec struct {
@@ -55,8 +51,8 @@ type BMCSpec struct {
 
 // NICSpec is one network card.
 type NICSpec struct {
-	MAC  string `yaml:"mac"`  // derived from the rack's and the machine's names when left out
-	Edge string `yaml:"edge"` // ovs (default) or trunk
+	MAC  string    `yaml:"mac"`  // derived from the rack's and the machine's names when left out
+	Edge edge.Kind `yaml:"edge"` // ovs (default): on a chassis, as behind a DPU; or trunk: on a plain switch
 }
 
 // DiskSpec is one disk; its file is sparse.
@@ -167,7 +163,7 @@ func (r *RackSpec) fill() {
 			}
 			m.NICs[n].MAC = strings.ToLower(m.NICs[n].MAC)
 			if m.NICs[n].Edge == "" {
-				m.NICs[n].Edge = EdgeOVS
+				m.NICs[n].Edge = edge.OVS
 			}
 		}
 		for d := range m.Disks {
@@ -248,10 +244,10 @@ func (c *checker) rack(r *RackSpec) {
 				c.bad(at("nics", n, "mac"), "two NICs have the address %s", nic.MAC)
 			}
 			macs[nic.MAC] = true
-			if nic.Edge == EdgeTrunk {
+			if nic.Edge == edge.Trunk {
 				trunks++
-			} else if nic.Edge != EdgeOVS {
-				c.bad(at("nics", n, "edge"), "edge is ovs or trunk, not %q", nic.Edge)
+			} else if nic.Edge != edge.OVS {
+				c.bad(at("nics", n, "edge"), "edge is %s or %s, not %q", edge.OVS, edge.Trunk, nic.Edge)
 			}
 		}
 	}
