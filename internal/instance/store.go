@@ -7,6 +7,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -24,10 +25,7 @@ func scan(row db.Scanner) (*Instance, error) {
 }
 
 // Viewer is who looks: a project, or an operator who sees all.
-type Viewer struct {
-	Project string
-	All     bool
-}
+type Viewer = tenancy.Viewer
 
 func notFound(id string) error {
 	return fault.New(fault.NotFound, "Instance %s could not be found.", id)

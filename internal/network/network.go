@@ -10,6 +10,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/edge"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 )
 
 // Service is the networks' domain.
@@ -231,11 +232,8 @@ const (
 	routerOwner     = cloudOwner + "router_" // the beginning of all that routers have
 )
 
-// Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.
-type Viewer struct {
-	Project string
-	All     bool
-}
+// Viewer is through whose eyes something is looked at.
+type Viewer = tenancy.Viewer
 
 // Everything is the view of the cloud's own parts.
-var Everything = Viewer{All: true}
+var Everything = tenancy.Everything

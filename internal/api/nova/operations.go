@@ -198,8 +198,7 @@ func nothing(*osapi.Request) (any, error) { return nil, nil }
 
 // Until 2.35 Nova shows networks too: name and id, and what else it once had, empty.
 func (a *api) networkViews(r *osapi.Request, view func(n *network.Network) object) (any, error) {
-	viewer := network.Viewer{Project: r.Caller.ProjectID, All: r.Caller.ReadsAll()}
-	all, err := a.Networks.Networks(r.Context(), a.DB, viewer, network.NetworkFilter{})
+	all, err := a.Networks.Networks(r.Context(), a.DB, reader(r), network.NetworkFilter{})
 	if err != nil {
 		return nil, err
 	}
