@@ -41,8 +41,9 @@ bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
 
 MINUTES := 30
 
-soak: ## random networks against a model of what is promised, for MINUTES
+soak: ## random networks against a model of what is promised, and broken requests at every route, for MINUTES each
 	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -v -timeout 0 -run TestReachabilityIsWhatNeutronPromises ./internal/driver/ovn/topology
+	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -timeout 0 -run TestBrokenRequests ./internal/api/...
 
 RUN := all
 
