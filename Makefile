@@ -27,7 +27,7 @@ clean: ## forget it, with all data
 	bin/ingot clean
 
 test: ## everything that CI runs
-	@scripts/setup.sh conformance
+	@scripts/setup.sh horizon
 	$(MAKE) lint
 	$(GO) test -timeout 30m ./...
 

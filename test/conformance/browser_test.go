@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -356,6 +357,25 @@ func (b *browser) clickFramed(selector string) error {
 		return err
 	}
 	return b.do(chromedp.MouseClickXY(corner.X+middle.X, corner.Y+middle.Y))
+}
+
+// keys presses the keys of a text as a keyboard does, wherever the page has its focus; "\r" is Enter.
+func (b *browser) keys(text string) error {
+	for _, key := range text {
+		name := string(key)
+		if key == '\r' {
+			name = "Enter"
+		}
+		for _, event := range []input.DispatchKeyEventParams{
+			{Type: input.DispatchKeyEventTypeKeyDown, Key: name, Text: string(key), UnmodifiedText: string(key)},
+			{Type: input.DispatchKeyEventTypeKeyUp, Key: name},
+		} {
+			if _, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, event); err != nil {
+				return err
+			}
+		}
+	}
+	return b.do()
 }
 
 // steps are done one after the other, up to the first that fails.

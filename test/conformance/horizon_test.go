@@ -33,7 +33,7 @@ var (
 )
 
 // horizonFast is what CI runs: a page of each kind (Django's, Angular's, a plugin's), and a server by clicks.
-const horizonFast = `^(demo /project/(instances/)?$|admin /admin/(flavors|ironic)/$|story (key pair|network|security group|launch|console|log)$)`
+const horizonFast = `^(demo /project/(instances/)?$|admin /admin/(flavors|ironic)/$|story (key pair|network|security group|launch|reboot|console|log)$)`
 
 // TestHorizon opens every page that the dashboard's menu has for a member and for the admin, and clicks through what
 // both do most. horizon.panels has the menu, horizon.failing what fails, each with the reason.

@@ -1,7 +1,5 @@
 package conformance
 
-import "github.com/chromedp/chromedp"
-
 // story is what somebody does by clicks, from the page it begins at.
 type story struct {
 	name, page string
@@ -18,10 +16,10 @@ var stories = []story{
 	{"floating IP", "/project/floating_ips/", allocateFloatingIP, nil},
 	{"launch", "/project/instances/", launch, nil},
 	{"server", "/project/instances/", lookAtServer, nil},
+	{"soft reboot", "/project/instances/", rowAction("soft_reboot"), nil},
+	{"reboot", "/project/instances/", rowAction("reboot"), nil}, // what boots within a second of its order is not recorded yet
 	{"console", "/project/instances/", useConsole, nil},
 	{"log", "/project/instances/", readLog, nil},
-	{"soft reboot", "/project/instances/", rowAction("soft_reboot"), nil},
-	{"reboot", "/project/instances/", rowAction("reboot"), nil},
 	{"associate floating IP", "/project/floating_ips/", associateFloatingIP, nil},
 }
 
@@ -174,7 +172,7 @@ func lookAtServer(b *browser) error {
 		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
 		func() error { return b.shows(row, "192.168.77.") },
 		func() error { return b.click("ul.nav-tabs a", "Action Log") },
-		func() error { return b.shows(row, "create") },
+		func() error { return b.shows(row, "Create") },
 	)
 }
 
@@ -194,11 +192,11 @@ func useConsole(b *browser) error {
 // screen is a script for what the terminal in the console's page shows, spaces being what they are.
 const screen = `(document.querySelector(".xterm-rows")?.textContent ?? "").replaceAll("\u00a0", " ")`
 
-// typeOnConsole presses keys as a keyboard does, in the terminal of the console's page.
+// typeOnConsole clicks into the terminal of the console's page and types there.
 func typeOnConsole(b *browser, text string) error {
 	return steps(
 		func() error { return b.clickFramed("#terminal") },
-		func() error { return b.do(chromedp.KeyEvent(text)) },
+		func() error { return b.keys(text) },
 	)
 }
 
@@ -331,13 +329,13 @@ func maintainNode(b *browser) error {
 		}
 	}
 	return steps(
-		choose("Maintenance on"),
+		choose("Maintenance On"),
 		func() error { return b.fill(".modal textarea, .modal input", "a disk is replaced") },
 		func() error { return b.click(".modal .btn-primary", "") },
 		func() error {
 			return b.until("the machine to be in maintenance", nodeRow+`?.innerText.includes("Yes")`)
 		},
-		choose("Maintenance off"),
+		choose("Maintenance Off"),
 		func() error { return b.until("the machine to be in use again", nodeRow+`?.innerText.includes("No")`) },
 	)
 }
