@@ -57,6 +57,7 @@ type Identity struct {
 	// TokenLife is how long a token is good for.
 	TokenLife time.Duration `yaml:"token_life"`
 	// PasswordHashRounds is bcrypt's cost, 4 to 31: each step doubles what a login costs us, and what a guess costs a thief.
+	// Less than 10 is for labs. Who has a hash of another cost gets one of this cost at the next login.
 	PasswordHashRounds int       `yaml:"password_hash_rounds"`
 	Passwords          Passwords `yaml:"passwords"`
 	// Keystone that exists already, to trust in place of an identity of our own; without a URL there is our own.
