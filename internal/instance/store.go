@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -105,16 +106,33 @@ func (s *Service) record(ctx context.Context, tx *db.Tx, i *Instance, by By, act
 	return err
 }
 
+// recordEvent notes an action that no run does, with its event. One that is on record already is left as it is.
+func (s *Service) recordEvent(ctx context.Context, tx *db.Tx, i *Instance, by By, action string, e Event) error {
+	started := e.Started
+	if started.IsZero() {
+		started = s.clock.Now()
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO instance_action (request, instance, action, owner, project, run, started_at, event, words, failed, ended_at)
+		VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+		by.Request, i.ID, action, by.User, by.Project, started, e.Name, e.Words, e.Failed, db.NullTime(&e.Ended))
+	return err
+}
+
 func scanAction(row db.Scanner) (*Action, error) {
 	var a Action
-	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started, &a.Failed, db.NullTime(&a.ended))
-	if a.Updated = a.Started; a.ended.After(a.Started) {
-		a.Updated = a.ended
+	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started, &a.Failed, db.NullTime(&a.ended), db.NullTime(&a.Event.Ended), &a.Event.Name, &a.Event.Words)
+	a.Event.Failed = a.Failed
+	a.Updated = a.Started
+	for _, ended := range []time.Time{a.ended, a.Event.Ended} {
+		if ended.After(a.Updated) {
+			a.Updated = ended
+		}
 	}
 	return &a, err
 }
 
-const actions = `SELECT a.request, a.instance, a.action, a.owner, a.project, a.run, a.started_at, coalesce(r.status IN ('aborted', 'stuck'), FALSE), r.ended_at
+const actions = `SELECT a.request, a.instance, a.action, a.owner, a.project, a.run, a.started_at, coalesce(r.status IN ('aborted', 'stuck'), a.failed),
+	r.ended_at, a.ended_at, a.event, a.words
 	FROM instance_action a LEFT JOIN workflow_run r ON r.id = a.run WHERE a.instance = $1`
 
 // Actions lists what was asked of an instance, newest first.

@@ -102,6 +102,9 @@ func (a *api) showAction(r *osapi.Request) (any, error) {
 	for n, step := range steps {
 		events[n] = eventView(r, i, step, running)
 	}
+	if x.Event.Name != "" {
+		events = append(events, ownEvent(r, i, x))
+	}
 	shown := actionView(r, x)
 	shown["events"] = events
 	return object{"instanceAction": shown}, nil
@@ -128,6 +131,25 @@ func eventView(r *osapi.Request, i *instance.Instance, step workflow.StepRecord,
 	}
 	if r.Caller.ReadsAll() {
 		shown["host"], shown["traceback"] = i.Machine, null(step.Err)
+	}
+	return eventFields.Trim(shown, r.Version)
+}
+
+// ownEvent is the only one of an action that no run does.
+func ownEvent(r *osapi.Request, i *instance.Instance, x *instance.Action) object {
+	e := &x.Event
+	shown := object{
+		"event": e.Name, "start_time": osapi.Naive(x.Started), "finish_time": osapi.Naive(e.Ended), "result": nil,
+		"traceback": nil, "hostId": hostID(i), "details": e.Words,
+	}
+	switch {
+	case e.Failed:
+		shown["result"] = "Error"
+	case !e.Ended.IsZero():
+		shown["result"] = "Success"
+	}
+	if r.Caller.ReadsAll() {
+		shown["host"] = i.Machine
 	}
 	return eventFields.Trim(shown, r.Version)
 }
