@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
@@ -25,6 +26,9 @@ type Wires interface {
 type Instances interface {
 	// Exists reports whether the instance is there, with a machine or without; false once it is deleted.
 	Exists(ctx context.Context, instance string) (bool, error)
+	// Trouble puts on record, for the instance's owner, what went wrong at a boot. Whoever tells it again, also another
+	// process, adds nothing. NotFound when there is no such instance.
+	Trouble(ctx context.Context, instance string, trouble forensics.Trouble) error
 }
 
 // Peers are the other processes, which hold the lines that this one does not.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ingotcloud/ingot/internal/clock"
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/machine"
 )
@@ -154,6 +155,7 @@ func (s *Service) look(ctx context.Context) error {
 	for _, loan := range loans {
 		if l := held[loan.Instance]; l != nil {
 			s.seePower(l, loan.Power)
+			err = errors.Join(err, s.tellTroubles(ctx, l))
 		} else if !foreign[loan.Instance] {
 			err = errors.Join(err, s.hold(ctx, loan))
 		}
@@ -243,6 +245,7 @@ func (s *Service) seePower(l *line, power machine.PowerState) {
 	s.mu.Unlock()
 	if was == machine.PowerOff && power == machine.PowerOn {
 		l.note(powerOn, "")
+		l.troubles.heard(forensics.Chunk{At: s.clock.Now(), PowerOn: true})
 	}
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -116,6 +119,23 @@ func (s *Service) recordEvent(ctx context.Context, tx *db.Tx, i *Instance, by By
 		VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
 		by.Request, i.ID, action, by.User, by.Project, started, e.Name, e.Words, e.Failed, db.NullTime(&e.Ended))
 	return err
+}
+
+// NoteBoot puts on record what went wrong at a boot of an instance: an action that nobody asked for, one for each boot and
+// event. Told again, it adds nothing. NotFound when the instance does not exist.
+func (s *Service) NoteBoot(ctx context.Context, id string, began time.Time, e Event) error {
+	space, err := uuid.Parse(id)
+	if err != nil {
+		return notFound(id)
+	}
+	request := "req-" + uuid.NewSHA1(space, fmt.Appendf(nil, "boot %d %s", began.UnixMicro(), e.Name)).String()
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		i, err := s.Get(ctx, tx, Viewer{All: true}, id)
+		if err != nil {
+			return err
+		}
+		return s.recordEvent(ctx, tx, i, By{Project: i.Project, Request: request}, "boot", e)
+	})
 }
 
 func scanAction(row db.Scanner) (*Action, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/consoledoor"
 	"github.com/ingotcloud/ingot/internal/api/nova"
 	"github.com/ingotcloud/ingot/internal/console"
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/instance"
 )
@@ -22,6 +23,11 @@ func (c consoleServers) Exists(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Trouble implements console.Instances: it is an action of the instance that nobody asked for.
+func (c consoleServers) Trouble(ctx context.Context, id string, t forensics.Trouble) error {
+	return c.instances.NoteBoot(ctx, id, t.Began, instance.Event{Name: t.Fault, Words: t.Says + " " + t.Do, Started: t.At, Ended: t.At, Failed: true})
 }
 
 // Show implements consoledoor.Servers.

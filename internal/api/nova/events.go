@@ -13,10 +13,13 @@ var actionFields = osapi.Fields{"updated_at": osapi.Since(2, 58)}
 
 func actionView(r *osapi.Request, x *instance.Action) object {
 	shown := object{
-		"action": x.Action, "instance_uuid": x.Instance, "request_id": x.Request, "user_id": x.Owner, "project_id": x.Project,
+		"action": x.Action, "instance_uuid": x.Instance, "request_id": x.Request, "user_id": null(x.Owner), "project_id": x.Project,
 		"start_time": osapi.Naive(x.Started), "updated_at": osapi.Naive(x.Updated), "message": nil,
 	}
-	if x.Failed {
+	switch {
+	case x.Failed && x.Event.Words != "": // the list alone says what it was
+		shown["message"] = x.Event.Words
+	case x.Failed:
 		shown["message"] = "Error"
 	}
 	return actionFields.Trim(shown, r.Version)

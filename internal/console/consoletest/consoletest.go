@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/lab/serial"
 	"github.com/ingotcloud/ingot/internal/machine"
@@ -27,14 +28,16 @@ type Rack struct {
 	owner    map[string]bool   // machines whose line somebody else has
 	broken   error
 	opened   int
-	exclude  bool            // one connection at a time, as SOL
-	inUse    map[string]bool // by machine
+	exclude  bool                           // one connection at a time, as SOL
+	inUse    map[string]bool                // by machine
+	troubles map[string][]forensics.Trouble // by instance
+	deaf     bool
 }
 
 // New makes an empty rack.
 func New() *Rack {
 	return &Rack{lines: map[string]*serial.Line{}, loans: map[string]machine.Loan{}, deleted: map[string]bool{},
-		greeting: map[string]string{}, owner: map[string]bool{}, inUse: map[string]bool{}}
+		greeting: map[string]string{}, owner: map[string]bool{}, inUse: map[string]bool{}, troubles: map[string][]forensics.Trouble{}}
 }
 
 // Lend gives an instance a machine, whose line echoes, and is on.
@@ -185,6 +188,27 @@ func (r *Rack) Exists(_ context.Context, instance string) (bool, error) {
 	defer r.mu.Unlock()
 	return !r.deleted[instance], nil
 }
+
+// Trouble implements console.Instances.
+func (r *Rack) Trouble(_ context.Context, instance string, trouble forensics.Trouble) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deaf {
+		return errors.New("the database does not answer")
+	}
+	r.troubles[instance] = append(r.troubles[instance], trouble)
+	return nil
+}
+
+// Troubles are what was put on record for an instance.
+func (r *Rack) Troubles(instance string) []forensics.Trouble {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.troubles[instance])
+}
+
+// Deafen makes records of troubles fail, or ends that.
+func (r *Rack) Deafen(on bool) { r.mu.Lock(); r.deaf = on; r.mu.Unlock() }
 
 // ErrNoPeers is what NoPeers answers.
 var ErrNoPeers = errors.New("there are no other processes")
