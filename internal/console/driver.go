@@ -20,6 +20,10 @@ type Wires interface {
 	OpenSerial(ctx context.Context, machine string, take bool) (io.ReadWriteCloser, error)
 	// OpenScreen opens the machine's picture as a raw RFB stream (RFC 6143).
 	OpenScreen(ctx context.Context, machine string) (io.ReadWriteCloser, error)
+	// ReadHardware reads the hardware log of the instance's machine and keeps what is new.
+	ReadHardware(ctx context.Context, machine, instance string) error
+	// HardwareEvents are what was kept of an instance, oldest first: nothing of before it had its machine, or of after.
+	HardwareEvents(ctx context.Context, instance string) ([]machine.HardwareEvent, error)
 }
 
 // Instances are what consoles belong to.

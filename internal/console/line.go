@@ -31,6 +31,7 @@ type line struct {
 	ended             chan struct{}
 
 	troubles troubles
+	hardware hardware
 
 	disk sync.Mutex // held while rec writes; taken before mu
 	rec  *recording

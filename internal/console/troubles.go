@@ -46,6 +46,7 @@ func (s *Service) tellTroubles(ctx context.Context, l *line) error {
 			failed = errors.Join(failed, err)
 			break
 		}
+		l.hardware.hurry() // perhaps it knows why
 		l.log.Info("a boot went wrong", "fault", trouble.Fault, "phase", trouble.Phase.String(), "line", trouble.Line)
 	}
 	return failed
