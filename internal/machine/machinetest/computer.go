@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/agent"
@@ -66,6 +67,8 @@ type Computer struct {
 	tenant    bool             // the tenant's system runs
 	erasures  int
 	commands  map[agentapi.Kind]int
+
+	interrupts atomic.Int64
 }
 
 // process is a running agent.
@@ -98,7 +101,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 	for _, d := range c.disks() {
 		info.Disks = append(info.Disks, vbmc.Disk{Name: d.Name, Serial: d.Serial, Bus: d.Bus, Bytes: d.Size})
 	}
-	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff, Deaf: spec.Deaf})
+	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff, OnNMI: func() { c.interrupts.Add(1) }, Deaf: spec.Deaf})
 	c.BMC = machine.BMC{Username: user, Password: password}
 	if spec.IPMI {
 		server, err := vbmc.NewIPMI(c.Sim, vbmc.IPMIOptions{Username: user, Password: password, Logger: rig.log})
@@ -178,6 +181,9 @@ func (c *Computer) Erasures() int {
 	defer c.mu.Unlock()
 	return c.erasures
 }
+
+// Interrupts counts the diagnostic interrupts that reached the machine.
+func (c *Computer) Interrupts() int { return int(c.interrupts.Load()) }
 
 // Commands counts how often the agent began to do what it was told, by kind.
 func (c *Computer) Commands(kind agentapi.Kind) int {
