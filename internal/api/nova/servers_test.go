@@ -177,7 +177,7 @@ func TestActions(t *testing.T) {
 		t.Helper()
 		return c.ask(status, token, "POST", "/servers/"+id+"/action", body, headers...)
 	}
-	for _, name := range []string{"createImage", "resize", "rescue", "pause", "suspend", "shelve", "changePassword", "createBackup"} {
+	for _, name := range []string{"createImage", "resize", "pause", "suspend", "shelve", "changePassword", "createBackup"} {
 		if got := act(501, Demo, object{name: nil}); !strings.Contains(got.Text, `"notImplemented"`) {
 			t.Errorf("%s: %s", name, got.Text)
 		}
