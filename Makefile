@@ -27,7 +27,7 @@ clean: ## forget it, with all data
 	bin/ingot clean
 
 test: ## everything that CI runs
-	@scripts/setup.sh conformance
+	@scripts/setup.sh horizon
 	$(MAKE) lint
 	$(GO) test -timeout 30m ./...
 
@@ -41,8 +41,9 @@ bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
 
 MINUTES := 30
 
-soak: ## random networks against a model of what is promised, for MINUTES
+soak: ## random networks against a model of what is promised, and broken requests at every route, for MINUTES each
 	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -v -timeout 0 -run TestReachabilityIsWhatNeutronPromises ./internal/driver/ovn/topology
+	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -timeout 0 -run TestBrokenRequests ./internal/api/...
 
 RUN := all
 
@@ -50,6 +51,6 @@ conformance: ## other people's tests: Tempest, every suite, or RUN='^tempest\.ap
 	@scripts/setup.sh conformance
 	$(GO) test -timeout 3h -count 1 -v ./test/conformance -tempest.run '$(RUN)'
 
-horizon: ## OpenStack's own dashboard in a browser: every page, and what tenants do by clicks, or RUN='^story launch'
+horizon: ## OpenStack's own dashboard in a browser: all of it, RUN='^story launch', or RACK=1: a booting machine's console
 	@scripts/setup.sh horizon
-	$(GO) test -timeout 1h -count 1 -v -run TestHorizon ./test/conformance -horizon.run '$(RUN)' -horizon.keep $(CURDIR)/build/horizon
+	$(GO) test -timeout 1h -count 1 -v -run 'TestHorizon$(if $(RACK),OnARack)$$' ./test/conformance -horizon.run '$(RUN)' -horizon.keep $(CURDIR)/build/horizon

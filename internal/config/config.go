@@ -57,6 +57,7 @@ type Identity struct {
 	// TokenLife is how long a token is good for.
 	TokenLife time.Duration `yaml:"token_life"`
 	// PasswordHashRounds is bcrypt's cost, 4 to 31: each step doubles what a login costs us, and what a guess costs a thief.
+	// Less than 10 is for labs. Who has a hash of another cost gets one of this cost at the next login.
 	PasswordHashRounds int       `yaml:"password_hash_rounds"`
 	Passwords          Passwords `yaml:"passwords"`
 	// Keystone that exists already, to trust in place of an identity of our own; without a URL there is our own.
@@ -134,6 +135,10 @@ type Machines struct {
 	Kernel string `yaml:"kernel"`
 	Initrd string `yaml:"initrd"`
 	UKI    string `yaml:"uki"`
+	// RescueInitrd and RescueUKI are the RAM disk with the tools of the rescue system, made beside the others; empty: servers
+	// cannot be rescued.
+	RescueInitrd string `yaml:"rescue_initrd"`
+	RescueUKI    string `yaml:"rescue_uki"`
 	// Cmdline is added to the agent's kernel command line.
 	Cmdline string `yaml:"cmdline"`
 	// SigningKey and SigningCert (PEM) sign the agent for machines with Secure Boot.

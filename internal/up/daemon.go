@@ -221,6 +221,7 @@ func (s *site) writeConfig() error {
 	}
 	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, s.rack.Interface, s.rack.Network
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
+	machines["rescue_initrd"], machines["rescue_uki"] = s.artifacts.RescueInitrd, s.artifacts.RescueUKI
 	c["home"], c["machines"] = s.Home, machines
 	if err := s.configureMetadata(s.configureOVN(c)); err != nil {
 		return err
