@@ -1,7 +1,8 @@
 // Package tenantimage builds the small disk image that stands for a tenant's operating system in the virtual rack, in
 // tests and in the demonstration: the distribution's cloud kernel, busybox and an SSH server, with a start that does
 // what cloud-init would do (cloudstart). It boots by UEFI firmware from its EFI system partition, or by kexec of the
-// unified kernel image there. The root partition is the last one, so that it can grow.
+// unified kernel image there. The root partition is the last one, so that it can grow. There is a second kind with the boot
+// loaders and the initial RAM disk of a distribution (grub.go), for all that goes wrong in these.
 //
 // Everything in it comes from the distribution's packages or from this repository; nothing is installed on the host and
 // nothing needs root or loop devices.
