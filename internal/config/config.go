@@ -135,6 +135,10 @@ type Machines struct {
 	Kernel string `yaml:"kernel"`
 	Initrd string `yaml:"initrd"`
 	UKI    string `yaml:"uki"`
+	// RescueInitrd and RescueUKI are the RAM disk with the tools of the rescue system, made beside the others; empty: servers
+	// cannot be rescued.
+	RescueInitrd string `yaml:"rescue_initrd"`
+	RescueUKI    string `yaml:"rescue_uki"`
 	// Cmdline is added to the agent's kernel command line.
 	Cmdline string `yaml:"cmdline"`
 	// SigningKey and SigningCert (PEM) sign the agent for machines with Secure Boot.

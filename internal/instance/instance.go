@@ -16,6 +16,7 @@ const (
 	Active   VMState = "active"
 	Stopped  VMState = "stopped"
 	Errored  VMState = "error"
+	Rescued  VMState = "rescued"
 	Deleted  VMState = "deleted"
 )
 
@@ -33,6 +34,8 @@ const (
 	Rebooting   TaskState = "rebooting"
 	HardReboot  TaskState = "rebooting_hard"
 	Rebuilding  TaskState = "rebuilding"
+	Rescuing    TaskState = "rescuing"
+	Unrescuing  TaskState = "unrescuing"
 	DeletingIt  TaskState = "deleting"
 )
 

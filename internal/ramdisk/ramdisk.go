@@ -48,6 +48,8 @@ type Artifacts struct {
 	Kernel        string // bzImage
 	Initrd        string // newc cpio, zstd
 	UKI           string // both in an EFI program
+	RescueInitrd  string // the RAM disk with the tools of the rescue system (Tools)
+	RescueUKI     string // kernel and that one
 	KernelVersion string // as uname -r says
 }
 

@@ -34,11 +34,11 @@ func (s bootSource) Lease(ctx context.Context, mac string) (*netboot.Lease, erro
 }
 
 func (s bootSource) Boot(ctx context.Context, key string) (*netboot.Boot, error) {
-	m, params, err := s.machines.Artefact(ctx, key)
+	a, err := s.machines.Artefact(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	return &netboot.Boot{Key: key, Params: *params, SecureBoot: m.Abilities.SecureBoot}, nil
+	return &netboot.Boot{Key: key, Params: a.Params, SecureBoot: a.Machine.Abilities.SecureBoot, Rescue: a.Rescue}, nil
 }
 
 // agentImages gives agents the images they write.

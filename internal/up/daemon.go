@@ -222,6 +222,7 @@ func (s *site) writeConfig(ctx context.Context) error {
 	}
 	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, s.rack.Interface, s.rack.Network
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
+	machines["rescue_initrd"], machines["rescue_uki"] = s.artifacts.RescueInitrd, s.artifacts.RescueUKI
 	c["home"], c["machines"] = s.Home, machines
 	s.configureOVN(c)
 	if err := s.configureMetadata(c); err != nil {

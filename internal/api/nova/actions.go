@@ -26,6 +26,8 @@ var actions = map[string]action{
 	"reboot":              {do: (*api).reboot},
 	"rebuild":             {do: (*api).rebuild},
 	"forceDelete":         {do: (*api).forceDelete},
+	"rescue":              {do: (*api).rescue},
+	"unrescue":            {do: (*api).unrescue},
 	"lock":                {do: (*api).lock},
 	"unlock":              {do: (*api).unlock},
 	"os-getConsoleOutput": {do: (*api).consoleOutput},
@@ -41,10 +43,10 @@ var actions = map[string]action{
 	"removeFixedIp":       {span: osapi.Until(2, 43), do: (*api).removeFixedIP},
 
 	"unpause": {do: notInState("unpause")}, "resume": {do: notInState("resume")}, "unshelve": {do: notInState("unshelve")},
-	"unrescue": {do: notInState("unrescue")}, "restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
+	"restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
 	"confirmResize": {do: notInState("confirmResize")}, "revertResize": {do: notInState("revertResize")},
 
-	"createImage": {do: cannot}, "createBackup": {do: cannot}, "resize": {do: cannot}, "rescue": {do: cannot},
+	"createImage": {do: cannot}, "createBackup": {do: cannot}, "resize": {do: cannot},
 	"pause": {do: cannot}, "suspend": {do: cannot}, "shelve": {do: cannot}, "changePassword": {do: cannot}, "trigger_crash_dump": {do: cannot},
 	"resetNetwork": {admin: true, do: cannot}, "injectNetworkInfo": {admin: true, do: cannot},
 	"evacuate": {admin: true, do: cannot}, "migrate": {admin: true, do: cannot}, "os-migrateLive": {admin: true, do: cannot},

@@ -147,7 +147,7 @@ func TestActions(t *testing.T) {
 		t.Helper()
 		return c.ask(status, token, "POST", "/servers/"+id+"/action", body, headers...)
 	}
-	for _, name := range []string{"createImage", "resize", "rescue", "pause", "suspend", "shelve", "changePassword", "createBackup", "trigger_crash_dump"} {
+	for _, name := range []string{"createImage", "resize", "pause", "suspend", "shelve", "changePassword", "createBackup", "trigger_crash_dump"} {
 		if got := act(501, Demo, object{name: nil}); !strings.Contains(got.Text, `"notImplemented"`) {
 			t.Errorf("%s: %s", name, got.Text)
 		}

@@ -42,6 +42,7 @@ type Boot struct {
 	Key        string // unguessable, of letters, digits, "-" and "_": it is a path element of the artefacts' URLs
 	Params     agentapi.Boot
 	SecureBoot bool // the unified kernel image is signed with the operator's key
+	Rescue     bool // the RAM disk is that of the rescue system
 }
 
 // Options of Start. All but Namespace, the signing pair, TFTPDir, CacheDir and Logger are required.

@@ -64,6 +64,7 @@ type Computer struct {
 	agent     *process
 	deployed  *agentapi.Deploy // on the disk
 	tenant    bool             // the tenant's system runs
+	rescue    *agentapi.Rescue // the rescue system runs
 	erasures  int
 	commands  map[agentapi.Kind]int
 }
@@ -200,6 +201,13 @@ func (c *Computer) TenantRuns() bool {
 	return c.tenant
 }
 
+// Rescued is what the rescue system that runs was told; nil: none runs.
+func (c *Computer) Rescued() *agentapi.Rescue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rescue
+}
+
 // AgentRuns reports whether the agent's loop runs.
 func (c *Computer) AgentRuns() bool {
 	c.mu.Lock()
@@ -212,7 +220,7 @@ func (c *Computer) onBoot(boot vbmc.Boot, media string) {
 	c.stopAgent()
 	c.mu.Lock()
 	c.boots = append(c.boots, boot)
-	c.tenant = false
+	c.tenant, c.rescue = false, nil
 	c.mu.Unlock()
 	line, err := c.load(boot, media)
 	if err != nil {
@@ -314,5 +322,5 @@ func (c *Computer) onOff() {
 	c.stopAgent()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tenant = false
+	c.tenant, c.rescue = false, nil
 }
