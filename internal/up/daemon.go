@@ -20,6 +20,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/lab/snakeoil"
 )
 
 const configFile = "ingot.yaml"
@@ -185,7 +186,7 @@ func (s *site) startServer(ctx context.Context) error {
 	d := s.server()
 	started := time.Now()
 	if d.pid() == 0 {
-		if err := s.writeConfig(); err != nil {
+		if err := s.writeConfig(ctx); err != nil {
 			return err
 		}
 		if err := d.start(); err != nil {
@@ -203,7 +204,7 @@ func (s *site) startServer(ctx context.Context) error {
 
 // writeConfig writes the control plane's configuration before it starts. What an operator changed in it stays, but for
 // what follows the rack and the build, and for addresses that somebody else has taken.
-func (s *site) writeConfig() error {
+func (s *site) writeConfig(ctx context.Context) error {
 	path := s.path(configFile)
 	c := map[string]any{}
 	text, err := os.ReadFile(path)
@@ -239,7 +240,7 @@ func (s *site) writeConfig() error {
 		}
 		c["identity"] = map[string]any{"password_hash_rounds": 4} // nothing here is worth stealing, and Tempest makes thousands of users
 	} else if machines["signing_key"] == nil {
-		if machines["signing_key"], machines["signing_cert"], err = s.signingPair(); err != nil {
+		if machines["signing_key"], machines["signing_cert"], err = s.signingPair(ctx); err != nil {
 			return err
 		}
 	}
@@ -261,16 +262,10 @@ func (s *site) configureOVN(c map[string]any) map[string]any {
 	return ovn
 }
 
-// signingPair unlocks the key that the lab's firmware trusts under Secure Boot: the one of Debian's package ovmf, which
-// is no secret.
-func (s *site) signingPair() (key, cert string, err error) {
-	const locked, password = "/usr/share/ovmf/PkKek-1-snakeoil.key", "snakeoil"
-	key, cert = s.path("secure-boot.key"), "/usr/share/ovmf/PkKek-1-snakeoil.pem"
-	out, err := exec.Command("openssl", "pkey", "-in", locked, "-passin", "pass:"+password, "-out", key).CombinedOutput()
-	if err != nil {
-		return "", "", fmt.Errorf("unlock the lab's Secure Boot key: %w: %s", err, out)
-	}
-	return key, cert, nil
+// signingPair is what the lab's firmware trusts under Secure Boot.
+func (s *site) signingPair(ctx context.Context) (key, cert string, err error) {
+	key = s.path("secure-boot.key")
+	return key, snakeoil.Cert, snakeoil.UnlockKey(ctx, key)
 }
 
 // freeAddress gives the address that is configured, or the usual one, when nobody has it, and another one on the same host
