@@ -129,7 +129,7 @@ func (p *parts) dialects() []osapi.Dialect {
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(ironic.Services{
-			DB: p.db, Machines: p.machines, Networks: p.networks, Engine: p.engine, FakeHardware: p.config.Machines.FakeHardware,
+			DB: p.db, Machines: p.machines, Networks: p.networks, Engine: p.engine, Screens: p.consoles, FakeHardware: p.config.Machines.FakeHardware,
 		}),
 		placement.Dialect(p.machines, p.db),
 		cinder.Dialect(),
