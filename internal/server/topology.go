@@ -26,7 +26,7 @@ import (
 
 // fabric keeps what carries the networks equal to what the domains say. It runs until ctx ends, in every process: one of
 // them works.
-func (p *parts) fabric(ctx context.Context) (run func(), err error) {
+func (p *parts) fabric(ctx context.Context) (func(), error) {
 	c := p.config.OVN
 	if c.Pretend {
 		p.log.Warn("Nothing carries the tenants' networks; it is pretended.")
@@ -37,6 +37,7 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 		return func() {}, nil
 	}
 	options := ovn.Options{NB: c.NB, SB: c.SB, Owner: c.Owner, Logger: p.log}
+	var err error
 	if options.TLS, err = c.TLS.Load(); err != nil {
 		return nil, err
 	}
@@ -48,9 +49,9 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	run = p.carry(ctx, topology.New(topology.Options{OVN: client, Reader: topologyReader{p, services}, Log: p.log, Up: p.portSeen}))
+	carry := p.carry(ctx, topology.New(topology.Options{OVN: client, Reader: topologyReader{p, services}, Log: p.log, Up: p.portSeen}))
 	return func() {
-		run()
+		carry()
 		client.Close()
 	}, nil
 }

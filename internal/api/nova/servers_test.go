@@ -170,6 +170,22 @@ func TestCrashDump(t *testing.T) {
 	}
 }
 
+// Horizon's form always names an image: the server's own is as good as none, which is Nova's rule.
+func TestRescueNamesNoOtherImage(t *testing.T) {
+	c := start(t, 1)
+	id := c.create(nil)
+	rescue := func(status int, image any) Answer {
+		t.Helper()
+		return c.ask(status, Demo, "POST", "/servers/"+id+"/action", object{"rescue": object{"rescue_image_ref": image, "adminPass": ""}})
+	}
+	rescue(400, id)
+	rescue(400, 7)
+	if got := rescue(200, c.Get(id).Image); got.Body["adminPass"] == "" {
+		t.Error("an empty password lets everybody in")
+	}
+	c.Await(id, instance.Rescued)
+}
+
 func TestActions(t *testing.T) {
 	c := start(t, 1)
 	id := c.create(nil)
