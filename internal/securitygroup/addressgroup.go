@@ -121,7 +121,8 @@ func (s *Service) saveAddressGroup(ctx context.Context, tx *db.Tx, g *AddressGro
 // DeleteAddressGroup deletes an address group that no rule names, else Conflict.
 func (s *Service) DeleteAddressGroup(ctx context.Context, tx *db.Tx, id string) error {
 	var one int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM security_group_rule WHERE remote_address_group = $1 LIMIT 1`, id).Scan(&one)
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM security_group_rule WHERE remote_address_group = $1
+		UNION ALL SELECT 1 FROM security_group_default_rule WHERE remote_address_group = $1 LIMIT 1`, id).Scan(&one)
 	if err == nil {
 		return refuse(fault.Conflict, AddressGroupInUse, "Address group %s is in use on one or more security group rules.", id)
 	}
