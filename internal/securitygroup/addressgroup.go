@@ -30,6 +30,9 @@ func (s *Service) AddressGroups(ctx context.Context, q db.Querier, v Viewer, f F
 	if err != nil {
 		return nil, err
 	}
+	if where, err = f.Page.Narrow(ctx, q, "address_group", where); err != nil {
+		return nil, err
+	}
 	found, err := db.List(ctx, q, scanAddressGroup, `SELECT `+addressGroupColumns+` FROM address_group`+where.String()+` ORDER BY created_at, id`, where.Args...)
 	for _, g := range found {
 		g.Shared = slices.Contains(shared, g.ID)

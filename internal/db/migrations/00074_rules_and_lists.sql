@@ -22,5 +22,21 @@ INSERT INTO security_group_default_rule VALUES
     ('6f2cd8f5-43a5-4a0c-8c6a-0c3fd5f0a402', '', FALSE, 4, -1, '', -1, -1, '', 'PARENT', '', TRUE, FALSE, 'false 4 -1 -1--1  PARENT '),
     ('6f2cd8f5-43a5-4a0c-8c6a-0c3fd5f0a602', '', FALSE, 6, -1, '', -1, -1, '', 'PARENT', '', TRUE, FALSE, 'false 6 -1 -1--1  PARENT ');
 
+-- Lists begin with the oldest and come in pages, as those of networks do.
+CREATE INDEX router_oldest ON router (created_at, id);
+CREATE INDEX floatingip_oldest ON floatingip (created_at, id);
+CREATE INDEX security_group_oldest ON security_group (created_at, id);
+CREATE INDEX address_group_oldest ON address_group (created_at, id);
+CREATE INDEX router_name ON router (name);
+CREATE INDEX security_group_name ON security_group (name);
+CREATE INDEX floatingip_address ON floatingip (address);
+
 -- +goose Down
+DROP INDEX floatingip_address;
+DROP INDEX security_group_name;
+DROP INDEX router_name;
+DROP INDEX address_group_oldest;
+DROP INDEX security_group_oldest;
+DROP INDEX floatingip_oldest;
+DROP INDEX router_oldest;
 DROP TABLE security_group_default_rule;
