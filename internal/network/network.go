@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/clock"
@@ -21,8 +20,6 @@ type Service struct {
 	around Surroundings
 
 	watchers []PortWatcher
-
-	configured atomic.Value // id of the network that stands in the configuration; nothing where there is none
 }
 
 // New makes the service, alone in the cloud: Surround tells it what else there is.

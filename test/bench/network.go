@@ -14,6 +14,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack"
 
 	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/lab/sim"
 )
 
 const (
@@ -30,7 +31,7 @@ func measureNetworks(ctx context.Context, bin, scratch string) (goals []goal, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.takeDown()) }()
-	out, err := exec.CommandContext(ctx, c.program, "up", "--simulate", "2", "--fabric", lab.FabricOVN, "--home", c.folder()).CombinedOutput()
+	out, err := exec.CommandContext(ctx, c.program, "up", "--simulate", "2", "--fabric", sim.FabricOVN, "--home", c.folder()).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("ingot up: %w\n%s", err, out)
 	}
@@ -73,10 +74,10 @@ func measureNetworks(ctx context.Context, bin, scratch string) (goals []goal, er
 }
 
 // freeNIC is one that no server is on: the second one of any machine.
-func (c *cloud) freeNIC() (*lab.Link, error) {
+func (c *cloud) freeNIC() (lab.Link, error) {
 	rack, err := lab.ReadDescription(c.folder("lab"))
 	if err != nil {
-		return nil, err
+		return lab.Link{}, err
 	}
 	return rack.Machines[0].NICs[1].Link, nil
 }
@@ -84,7 +85,7 @@ func (c *cloud) freeNIC() (*lab.Link, error) {
 // networks are those of the operator's project.
 type networks struct {
 	*gophercloud.ServiceClient
-	link *lab.Link
+	link lab.Link
 	ids  []string
 }
 
