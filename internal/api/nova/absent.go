@@ -2,6 +2,7 @@ package nova
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -27,7 +28,8 @@ func (a *api) absentRoutes() []osapi.Route {
 		{Method: post, Pattern: "/v2.1/os-assisted-volume-snapshots", Policy: osapi.Admin, Handle: unsupported},
 		{Method: del, Pattern: "/v2.1/os-assisted-volume-snapshots/{id}", Policy: osapi.Admin, Handle: unsupported},
 	}
-	for kind, noun := range map[string]string{"volumes": "Volume", "snapshots": "Snapshot"} {
+	for _, noun := range []string{"Volume", "Snapshot"} {
+		kind := strings.ToLower(noun) + "s"
 		list, missing := none(kind), func(r *osapi.Request) (any, error) {
 			return nil, fault.New(fault.NotFound, "%s %s could not be found.", noun, clip(r.Path("id")))
 		}
@@ -40,7 +42,7 @@ func (a *api) absentRoutes() []osapi.Route {
 		)
 	}
 	for _, path := range removed {
-		routes = append(routes, osapi.Route{Method: get, Pattern: "/v2.1/" + path, Policy: osapi.Any, Handle: noMore})
+		routes = append(routes, osapi.Route{Method: get, Pattern: "/v2.1/" + path, Policy: osapi.Any, Status: http.StatusGone, Handle: noMore})
 	}
 	return routes
 }
