@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -24,6 +25,7 @@ type side struct {
 // cost of an operation.
 type cost struct {
 	services, postgres time.Duration // of processors, each time
+	others             float64       // cores that strangers kept busy meanwhile
 	answers
 }
 
@@ -45,6 +47,9 @@ const (
 	clients = 4                     // at once
 	quickly = 20 * time.Millisecond // for 99 of 100 answers
 	servers = 20                    // that each side boots and lists
+
+	// tolerable is how many cores strangers may keep busy where answers are to be quick: the machines that only pretend do.
+	tolerable = 0.3
 )
 
 var operations = []operation{
@@ -125,6 +130,7 @@ func (o operation) measure(ctx context.Context, s *side) (c cost, err error) {
 	if err != nil {
 		return c, err
 	}
+	idle, own := idleTime(), ownTime()
 	if c.answers, err = press(ctx, clients, span, o.times, do); err != nil {
 		return c, err
 	}
@@ -132,6 +138,8 @@ func (o operation) measure(ctx context.Context, s *side) (c cost, err error) {
 	if err != nil {
 		return c, err
 	}
+	known := after.whole() - before.whole() + (idleTime() - idle) + (ownTime() - own)
+	c.others = max(0, float64(runtime.NumCPU())-known.Seconds()/c.wall.Seconds())
 	n := time.Duration(len(c.times))
 	c.services, c.postgres = (after.services-before.services)/n, (after.postgres-before.postgres)/n
 	return c, nil
@@ -165,10 +173,11 @@ func (o operation) compare(ours cost, theirs outcome) goal {
 // quickness is about the answers under load.
 func (o operation) quickness(ours cost) goal {
 	p99 := ours.quantile(0.99)
-	return goal{
+	g := goal{
 		name:  fmt.Sprintf("99 of 100 answers under load: %s", o.name),
 		limit: fmt.Sprintf("< %.0f ms", quickly.Seconds()*1e3), figure: milliseconds(p99), verdict: atMost(p99.Seconds(), quickly.Seconds()),
 	}
+	return g.excuse(ours.others > tolerable, "%d clients and Ingot had to share the cores with others, who kept %.1f of %d busy", clients, ours.others, runtime.NumCPU())
 }
 
 // recordedMemory is what a whole OpenStack of Debian 12 held where it was recorded, with two workers for each API.
