@@ -29,6 +29,8 @@ type Config struct {
 	PublicURL string `yaml:"public_url"`
 	// TLS of the public API; both empty: plain HTTP.
 	TLS TLS `yaml:"tls"`
+	// RequestsPerSecond that each user may send; twice as many at once. Negative: any number.
+	RequestsPerSecond int `yaml:"requests_per_second"`
 	// Database is "sqlite:PATH" or "postgres://…"; empty: SQLite in home.
 	Database string `yaml:"database"`
 	// Workers is how many steps of long work run at once.
@@ -199,7 +201,7 @@ type Consoles struct {
 // Default is the configuration of the lab.
 func Default() Config {
 	return Config{
-		Home: "run", Listen: "127.0.0.1:8000", Workers: 32, LogLevel: "info",
+		Home: "run", Listen: "127.0.0.1:8000", RequestsPerSecond: 200, Workers: 32, LogLevel: "info",
 		Identity: Identity{
 			Region: "RegionOne", TokenLife: 4 * time.Hour, PasswordHashRounds: 12,
 			Keystone: Keystone{Project: "service", UserDomain: "Default", ProjectDomain: "Default", Cache: 10 * time.Second},
@@ -332,6 +334,9 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	if !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres") {
 		wrong("database", `it must be "sqlite:PATH" or "postgres://…"`)
+	}
+	if c.RequestsPerSecond == 0 {
+		wrong("requests_per_second", "nobody could ask for anything; -1 sets no limit")
 	}
 	if c.Workers < 1 {
 		wrong("workers", "at least one is needed")
