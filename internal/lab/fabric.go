@@ -139,6 +139,7 @@ func raiseFabric(ctx context.Context, dir string, rack *RackSpec, description, o
 	}
 	description.OVN = &OVNDescription{
 		NB: cluster.NB(), SB: cluster.SB(), ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String(), InternetNetns: internet.Namespace,
+		UserspaceTSO: cluster.UserspaceTSO(),
 	}
 	for _, ch := range chassis {
 		description.OVN.Chassis = append(description.OVN.Chassis, ChassisDescription{ch.Name, cluster.Namespace(ch.Name), cluster.OVS(ch.Name)})

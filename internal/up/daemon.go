@@ -266,6 +266,7 @@ func (s *site) configureOVN(c map[string]any) {
 		c["ovn"] = ovn
 	}
 	ovn["nb"], ovn["sb"], ovn["external_physical"] = s.rack.OVN.NB, s.rack.OVN.SB, s.rack.OVN.ExternalPhysical
+	ovn["need_to_frag"] = !s.rack.OVN.UserspaceTSO
 }
 
 // signingPair unlocks the key that the lab's firmware trusts under Secure Boot: the one of Debian's package ovmf, which

@@ -55,7 +55,7 @@ func TestTheConfigurationNamesTheRacksOVN(t *testing.T) {
 	s := &site{rack: &lab.Description{OVN: &lab.OVNDescription{NB: "unix:/nb", SB: "unix:/sb", ExternalPhysical: "external"}}}
 	c := map[string]any{"ovn": map[string]any{"nb": "unix:/old", "owner": "mine"}}
 	s.configureOVN(c)
-	want := map[string]any{"ovn": map[string]any{"nb": "unix:/nb", "sb": "unix:/sb", "external_physical": "external", "owner": "mine"}}
+	want := map[string]any{"ovn": map[string]any{"nb": "unix:/nb", "sb": "unix:/sb", "external_physical": "external", "owner": "mine", "need_to_frag": true}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/client"
@@ -50,6 +52,20 @@ func (n *northbound) close() {
 
 // ports is how many logical ports the switches have.
 func (n *northbound) ports() int { return n.Cache().Table(nbdb.LogicalSwitchPortTable).Len() }
+
+// have waits until the switches have so many ports.
+func (n *northbound) have(ctx context.Context, ports int) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for n.ports() != ports {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("OVN has %d ports instead of %d: %w", n.ports(), ports, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return nil
+}
 
 // rows of a database, by UUID.
 type rows map[string]model.Model

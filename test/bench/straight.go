@@ -17,12 +17,8 @@ const batch = 1000
 
 // againstStraight fills the cloud with networks through its API, and another OVN with the very rows that came of it, in
 // batches. Both count from the first request until all chassis have carried out the last row.
-func (c *cloud) againstStraight(ctx context.Context, n *networks, count int) (goal, error) {
-	rack, err := lab.ReadDescription(c.folder("lab"))
-	if err != nil {
-		return goal{}, err
-	}
-	api, rows, err := n.fillTimed(ctx, c, rack, count)
+func (c *cloud) againstStraight(ctx context.Context, n *networks, nb *northbound, rack *lab.Description, count int) (goal, error) {
+	api, rows, err := n.fillTimed(ctx, nb, count)
 	if err != nil {
 		return goal{}, err
 	}
@@ -42,21 +38,18 @@ func (c *cloud) againstStraight(ctx context.Context, n *networks, count int) (go
 type fillTimes struct{ answered, written, live time.Duration }
 
 // fillTimed gives the rows that OVN has of it, too.
-func (n *networks) fillTimed(ctx context.Context, c *cloud, rack *lab.Description, count int) (t fillTimes, made rows, err error) {
-	nb, err := openNorthbound(ctx, rack.OVN.NB, rack.OVN.SB)
-	if err != nil {
+func (n *networks) fillTimed(ctx context.Context, nb *northbound, count int) (t fillTimes, made rows, err error) {
+	if err := nb.driver.Sync(ctx); err != nil {
 		return t, nil, err
 	}
-	defer nb.close()
 	before, portsBefore := nb.rows(), nb.ports()
 	began := time.Now()
 	if err := n.fill(ctx, count); err != nil {
 		return t, nil, err
 	}
 	t.answered = time.Since(began)
-	last := portsBefore + count*(portsEach+1) // one of them is the metadata service's; ports come last
-	if err := c.until(ctx, func() (bool, error) { return nb.ports() >= last, nil }); err != nil {
-		return t, nil, fmt.Errorf("OVN has %d of %d ports: %w", nb.ports(), last, err)
+	if err := nb.have(ctx, portsBefore+count*(portsEach+1)); err != nil { // one of them is the metadata service's; ports come last
+		return t, nil, err
 	}
 	t.written = time.Since(began)
 	if err := nb.driver.Sync(ctx); err != nil {
