@@ -5,10 +5,10 @@ GO := scripts/go.sh
 # may be a sentence for the user), ST1003 and ST1016-ST1022 (the field's own names and comment forms).
 CHECKS := all,-ST1000,-ST1003,-ST1005,-ST1016,-ST1020,-ST1021,-ST1022
 
-.PHONY: help setup build up down clean test lint bench soak conformance horizon
+.PHONY: help setup build up down clean test stories-long lint bench soak conformance horizon
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 13
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 13
 
 setup: ## install what running the cloud needs, from the distribution's packages
 	@scripts/setup.sh run
@@ -27,9 +27,13 @@ clean: ## forget it, with all data
 	bin/ingot clean
 
 test: ## everything that CI runs
-	@scripts/setup.sh conformance
+	@scripts/setup.sh horizon
 	$(MAKE) lint
 	$(GO) test -timeout 30m ./...
+
+stories-long: ## the stories with those that CI has no time for
+	@scripts/setup.sh test
+	INGOT_STORIES=long $(GO) test -timeout 2h -count=1 -v -run TestStories ./test
 
 lint: ## formatting, and what the compiler does not see
 	@unformatted=$$(git ls-files '*.go' | xargs $$($(GO) env GOROOT)/bin/gofmt -l); test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
@@ -41,8 +45,9 @@ bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
 
 MINUTES := 30
 
-soak: ## random networks against a model of what is promised, for MINUTES
+soak: ## random networks against a model of what is promised, and broken requests at every route, for MINUTES each
 	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -v -timeout 0 -run TestReachabilityIsWhatNeutronPromises ./internal/driver/ovn/topology
+	INGOT_SOAK=$(MINUTES) $(GO) test -count=1 -timeout 0 -run TestBrokenRequests ./internal/api/...
 
 RUN := all
 
@@ -50,6 +55,6 @@ conformance: ## other people's tests: Tempest, every suite, or RUN='^tempest\.ap
 	@scripts/setup.sh conformance
 	$(GO) test -timeout 3h -count 1 -v ./test/conformance -tempest.run '$(RUN)'
 
-horizon: ## OpenStack's own dashboard in a browser: every page, and what tenants do by clicks, or RUN='^story launch'
+horizon: ## OpenStack's own dashboard in a browser: all of it, RUN='^story launch', or RACK=1: a booting machine's console
 	@scripts/setup.sh horizon
-	$(GO) test -timeout 1h -count 1 -v -run TestHorizon ./test/conformance -horizon.run '$(RUN)' -horizon.keep $(CURDIR)/build/horizon
+	$(GO) test -timeout 1h -count 1 -v -run 'TestHorizon$(if $(RACK),OnARack)$$' ./test/conformance -horizon.run '$(RUN)' -horizon.keep $(CURDIR)/build/horizon

@@ -5,7 +5,7 @@
 #   scripts/setup.sh run    what building and running the cloud with its virtual rack needs (make up)
 #   scripts/setup.sh test   that and what the tests need
 #   scripts/setup.sh conformance   that and the clients and tests of OpenStack's own (make conformance)
-#   scripts/setup.sh horizon   that and a browser (make horizon)
+#   scripts/setup.sh horizon   that and a browser (make test, make horizon)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

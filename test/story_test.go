@@ -56,13 +56,21 @@ func TestStories(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	slices.Sort(scripts)
+	if os.Getenv("INGOT_STORIES") == "long" {
+		long, err := filepath.Glob("testdata/long/*.txtar")
+		if err != nil || len(long) == 0 {
+			t.Fatalf("no long scripts: %v", err)
+		}
+		scripts = append(scripts, long...)
+	}
+	slices.SortFunc(scripts, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	for _, script := range scripts {
 		ok := t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files: []string{script}, Setup: setup(repository, bin, home), RequireExplicitExec: true,
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"openrc": openrc, "retry": retry, "zeroed": zeroed, "machines": machines, "sigkill": sigkill, "stopped": stopped, "capture": capture,
+					"image": image, "boot": boot,
 				},
 			})
 		})

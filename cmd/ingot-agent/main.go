@@ -1,5 +1,6 @@
 // Command ingot-agent is the init of the RAM disk that a machine runs whenever no tenant owns it: it makes the machine
-// usable, calls the control plane named on the kernel's command line and does what it is told.
+// usable, calls the control plane named on the kernel's command line and does what it is told. For a tenant who rescues a
+// server it becomes a system of that tenant's (internal/agent/rescue), by executing itself anew.
 package main
 
 import (
@@ -7,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/agent"
 	"github.com/ingotcloud/ingot/internal/agent/boot"
 	"github.com/ingotcloud/ingot/internal/agent/inventory"
 	"github.com/ingotcloud/ingot/internal/agent/metal"
+	"github.com/ingotcloud/ingot/internal/agent/rescue"
 	"github.com/ingotcloud/ingot/internal/agentapi"
 )
 
@@ -26,11 +29,18 @@ const memoryLimit = 40 << 20
 const lldpPatience = 3 * time.Second
 
 func main() {
+	if slices.Equal(os.Args[1:], []string{rescue.ServeArgument}) {
+		fmt.Fprintln(os.Stderr, "ingot-agent:", rescue.Serve())
+		os.Exit(1)
+	}
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "ingot-agent is the init of Ingot's RAM disk: it runs as process 1 of a machine, not here.")
 		os.Exit(2)
 	}
 	defer func() { boot.GiveUp(fmt.Sprintf("%v\n%s", recover(), debug.Stack())) }()
+	if slices.Equal(os.Args[1:], []string{rescue.InitArgument}) {
+		rescue.Init()
+	}
 	debug.SetMemoryLimit(memoryLimit)
 	if err := run(context.Background()); err != nil {
 		boot.GiveUp(err)

@@ -26,6 +26,9 @@ type Hardware interface {
 	Deploy(ctx context.Context, order agentapi.Deploy, images Images, progress Progress) (agentapi.DeployResult, error)
 	// Boot prepares the jump. The loop calls jump once the result is taken; jump returns only when it failed.
 	Boot(ctx context.Context, order agentapi.BootInto) (result agentapi.BootResult, jump func() error, err error)
+	// Rescue prepares to become the rescue system. The loop calls enter once the report is taken; enter takes nothing with it
+	// but the order, and returns only when it failed.
+	Rescue(ctx context.Context, order agentapi.Rescue) (enter func() error, err error)
 }
 
 // Images gives images from the control plane.

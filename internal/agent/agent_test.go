@@ -198,6 +198,10 @@ func (m *machine) Boot(context.Context, agentapi.BootInto) (agentapi.BootResult,
 	return agentapi.BootResult{Kexec: true}, func() error { close(m.jumped); return nil }, nil
 }
 
+func (m *machine) Rescue(context.Context, agentapi.Rescue) (func() error, error) {
+	return func() error { close(m.jumped); return nil }, nil
+}
+
 func startAgent(t *testing.T, p *plane, m *machine, change ...func(*Options)) *Agent {
 	t.Helper()
 	o := Options{

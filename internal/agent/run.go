@@ -85,12 +85,14 @@ func describe(kind agentapi.Kind) string {
 		return "deploying an image"
 	case agentapi.KindBoot:
 		return "starting what is on the disk"
+	case agentapi.KindRescue:
+		return "preparing the rescue system"
 	}
 	return "working: " + string(kind)
 }
 
 // execute runs one command to its end and reports it. The result is remembered before it is sent, so that no failure
-// on the way makes the command run again. The jump of a boot comes last: after it there is nobody to report.
+// on the way makes the command run again. The jump of a boot or rescue comes last: after it there is nobody to report.
 func (a *Agent) execute(ctx, runCtx context.Context, r *run) {
 	began := time.Now()
 	progress, stopReports := a.watch(runCtx, r)
@@ -110,7 +112,7 @@ func (a *Agent) execute(ctx, runCtx context.Context, r *run) {
 	a.remember(report)
 	taken := unwanted == nil && a.deliver(ctx, report)
 	if taken && jump != nil && err == nil {
-		a.Status("leaving for the system on the disk")
+		a.Status("leaving for " + map[agentapi.Kind]string{agentapi.KindBoot: "the system on the disk", agentapi.KindRescue: "the rescue system"}[r.command.Kind])
 		if err := jump(); err != nil {
 			a.Log.Error("leaving failed", "error", err)
 		}
@@ -147,6 +149,11 @@ func (a *Agent) perform(ctx context.Context, c agentapi.Command, progress Progre
 			return nil, nil, incomplete(c)
 		}
 		result, jump, err = a.Hardware.Boot(ctx, *c.Boot)
+	case agentapi.KindRescue:
+		if c.Rescue == nil {
+			return nil, nil, incomplete(c)
+		}
+		jump, err = a.Hardware.Rescue(ctx, *c.Rescue)
 	case agentapi.KindRelease: // what ran before is gone already: see take
 	default:
 		err = failure.New(agentapi.FaultRequest, "This agent (%s) does not know the command %q.", a.Version, c.Kind)

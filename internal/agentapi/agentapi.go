@@ -66,6 +66,7 @@ const (
 	KindErase   Kind = "erase"   // Erase → EraseResult
 	KindDeploy  Kind = "deploy"  // Deploy → DeployResult
 	KindBoot    Kind = "boot"    // BootInto: kexec or firmware; done is reported before the machine goes
+	KindRescue  Kind = "rescue"  // Rescue: become the tenant's rescue system; done is reported before the agent forgets us
 	KindRelease Kind = "release" // stop running commands of an older epoch; → nothing
 	KindLog     Kind = "log"     // → the agent's own log, text
 )
@@ -78,6 +79,7 @@ type Command struct {
 	Erase  *Erase    `json:"erase,omitempty"`
 	Deploy *Deploy   `json:"deploy,omitempty"`
 	Boot   *BootInto `json:"boot,omitempty"`
+	Rescue *Rescue   `json:"rescue,omitempty"`
 }
 
 // State of a command, as the agent reports it.

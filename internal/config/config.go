@@ -38,7 +38,6 @@ type Config struct {
 	Identity Identity `yaml:"identity"`
 	Images   Images   `yaml:"images"`
 	Machines Machines `yaml:"machines"`
-	Network  Network  `yaml:"network"`
 	OVN      OVN      `yaml:"ovn"`
 	Consoles Consoles `yaml:"consoles"`
 }
@@ -58,6 +57,7 @@ type Identity struct {
 	// TokenLife is how long a token is good for.
 	TokenLife time.Duration `yaml:"token_life"`
 	// PasswordHashRounds is bcrypt's cost, 4 to 31: each step doubles what a login costs us, and what a guess costs a thief.
+	// Less than 10 is for labs. Who has a hash of another cost gets one of this cost at the next login.
 	PasswordHashRounds int       `yaml:"password_hash_rounds"`
 	Passwords          Passwords `yaml:"passwords"`
 	// Keystone that exists already, to trust in place of an identity of our own; without a URL there is our own.
@@ -135,6 +135,10 @@ type Machines struct {
 	Kernel string `yaml:"kernel"`
 	Initrd string `yaml:"initrd"`
 	UKI    string `yaml:"uki"`
+	// RescueInitrd and RescueUKI are the RAM disk with the tools of the rescue system, made beside the others; empty: servers
+	// cannot be rescued.
+	RescueInitrd string `yaml:"rescue_initrd"`
+	RescueUKI    string `yaml:"rescue_uki"`
 	// Cmdline is added to the agent's kernel command line.
 	Cmdline string `yaml:"cmdline"`
 	// SigningKey and SigningCert (PEM) sign the agent for machines with Secure Boot.
@@ -150,24 +154,15 @@ type Machines struct {
 	FakeHardware bool `yaml:"fake_hardware"`
 }
 
-// Network that all tenants share, on the machines' own wire and without any isolation; without a cidr there is none. It is
-// for clouds without OVN.
-type Network struct {
-	Name    string       `yaml:"name"`
-	CIDR    netip.Prefix `yaml:"cidr"`
-	Gateway string       `yaml:"gateway"` // empty: none
-	DNS     []string     `yaml:"dns"`
-	First   netip.Addr   `yaml:"first"`
-	Last    netip.Addr   `yaml:"last"`
-	MTU     int          `yaml:"mtu"`
-}
-
-// OVN that carries tenants' networks. Without nb and sb there is none, and then machines' ports are on the shared network only.
+// OVN that carries tenants' networks. Without nb and sb there is none, and no server gets a machine's ports up.
 type OVN struct {
 	// NB and SB are the northbound and the southbound database, as OVN writes endpoints: unix:PATH, tcp:HOST:PORT or
 	// ssl:HOST:PORT; all servers of a cluster with commas between.
 	NB string `yaml:"nb"`
 	SB string `yaml:"sb"`
+	// Pretend, in place of nb and sb: nothing carries the networks, and ports are said to be up as soon as they are plugged
+	// in. It is for machines that only pretend, too (ingot lab sim).
+	Pretend bool `yaml:"pretend"`
 	// TLS for "ssl:".
 	TLS OVNTLS `yaml:"tls"`
 	// Owner marks our rows: two clouds in one OVN must differ in it. Changing it abandons the rows that are there.
@@ -218,7 +213,6 @@ func Default() Config {
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
-		Network:  Network{Name: "flat", MTU: 1500},
 		OVN:      OVN{Owner: "ingot", NeedToFrag: true},
 		Consoles: Consoles{KeepBytes: 4 << 20},
 	}
@@ -386,37 +380,20 @@ func (c *Config) check() (mistakes []mistake) {
 		}
 	}
 	quarantine := c.Machines.Address.Masked()
-	inside := func(key string, addr netip.Addr, network netip.Prefix) {
-		if !network.Contains(addr) {
-			wrong(key, "%s is not in %s", addr, network)
+	inside := func(key string, addr netip.Addr) {
+		if !quarantine.Contains(addr) {
+			wrong(key, "%s is not in %s", addr, quarantine)
 		}
 	}
-	inside("machines.first", c.Machines.First, quarantine)
-	inside("machines.last", c.Machines.Last, quarantine)
-	if c.Network.CIDR.IsValid() {
-		inside("network.first", c.Network.First, c.Network.CIDR)
-		inside("network.last", c.Network.Last, c.Network.CIDR)
-	}
+	inside("machines.first", c.Machines.First)
+	inside("machines.last", c.Machines.Last)
 	if c.Machines.First.Compare(c.Machines.Last) > 0 {
 		wrong("machines.last", "the range ends before it begins")
-	}
-	if c.Network.First.Compare(c.Network.Last) > 0 {
-		wrong("network.last", "the range ends before it begins")
 	}
 	mistakes = append(mistakes, c.OVN.check()...)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		wrong("log_level", "it must be debug, info, warn or error")
-	}
-	if c.Network.Gateway != "" {
-		if _, err := netip.ParseAddr(c.Network.Gateway); err != nil {
-			wrong("network.gateway", "%v", err)
-		}
-	}
-	for _, server := range c.Network.DNS {
-		if _, err := netip.ParseAddr(server); err != nil {
-			wrong("network.dns", "%v", err)
-		}
 	}
 	return mistakes
 }

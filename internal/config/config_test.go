@@ -14,8 +14,7 @@ func TestEveryMistakeHasItsLine(t *testing.T) {
 workers: 0
 machines:
   first: 10.9.9.9
-network:
-  gateway: gate
+  look_every: 1ms
 `)
 	_, err := config.Load(path)
 	if err == nil {
@@ -25,7 +24,7 @@ network:
 		path + ":1: listen: it must be host:port",
 		path + ":2: workers: at least one",
 		path + ":4: machines.first: 10.9.9.9 is not in 10.77.0.0/24",
-		path + ":6: network.gateway: ",
+		path + ":5: machines.look_every: a second is the least",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not named: %s\nin: %v", want, err)

@@ -21,6 +21,9 @@ func (o *OVN) check() (mistakes []mistake) {
 	if o.SB == "" && o.NB != "" {
 		wrong("nb", "nb and sb belong together")
 	}
+	if o.Pretend && (o.NB != "" || o.SB != "") {
+		wrong("pretend", "it stands in place of nb and sb")
+	}
 	secure := false
 	for _, database := range []struct{ key, list string }{{"nb", o.NB}, {"sb", o.SB}} {
 		if database.list == "" {

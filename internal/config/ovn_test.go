@@ -38,6 +38,7 @@ func TestEveryMistakeAboutOVNIsNamed(t *testing.T) {
 		`{nb: unix:/x, sb: "tcp:192.0.2.1:1,tcp::2"}`:  `:2: ovn.sb: "tcp::2" is not`,
 		"{nb: unix:/x, sb: ssl:h:1}":                   "ovn.tls: an endpoint with ssl: needs cert, key and ca",
 		"{nb: unix:/x, sb: unix:/y, tls: {ca: a.pem}}": ":2: ovn.tls: cert, key and ca belong together",
+		"{nb: unix:/x, sb: unix:/y, pretend: true}":    ":2: ovn.pretend: it stands in place of nb and sb",
 		`owner: ""`:                           `:2: ovn.owner: it must be a word, not ""`,
 		"owner: two words":                    `:2: ovn.owner: it must be a word, not "two words"`,
 		`external_physical: "physnet1:br-ex"`: `:2: ovn.external_physical: "physnet1:br-ex" is no name`,

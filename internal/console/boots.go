@@ -45,7 +45,7 @@ func (r *reports) of(instance string) *report {
 	return r.by[instance]
 }
 
-// Boots reads the log for what it says about the machine's boots.
+// Boots reads the log for what it says about the machine's boots, and the hardware's for what befell them.
 //
 // A report is some seconds old at most: many who look at one console cost no more than one.
 func (s *Service) Boots(ctx context.Context, instance string) (forensics.Report, error) {
@@ -78,5 +78,12 @@ func (s *Service) analyse(ctx context.Context, instance string) (forensics.Repor
 			}
 		}
 	})
-	return report, failed
+	if failed != nil {
+		return report, failed
+	}
+	hardware, err := s.hardwareFindings(ctx, instance)
+	for _, f := range hardware {
+		report.Add(f)
+	}
+	return report, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
@@ -19,12 +20,19 @@ type Wires interface {
 	OpenSerial(ctx context.Context, machine string, take bool) (io.ReadWriteCloser, error)
 	// OpenScreen opens the machine's picture as a raw RFB stream (RFC 6143).
 	OpenScreen(ctx context.Context, machine string) (io.ReadWriteCloser, error)
+	// ReadHardware reads the hardware log of the instance's machine and keeps what is new.
+	ReadHardware(ctx context.Context, machine, instance string) error
+	// HardwareEvents are what was kept of an instance, oldest first: nothing of before it had its machine, or of after.
+	HardwareEvents(ctx context.Context, instance string) ([]machine.HardwareEvent, error)
 }
 
 // Instances are what consoles belong to.
 type Instances interface {
 	// Exists reports whether the instance is there, with a machine or without; false once it is deleted.
 	Exists(ctx context.Context, instance string) (bool, error)
+	// Trouble puts on record, for the instance's owner, what went wrong at a boot. Whoever tells it again, also another
+	// process, adds nothing. NotFound when there is no such instance.
+	Trouble(ctx context.Context, instance string, trouble forensics.Trouble) error
 }
 
 // Peers are the other processes, which hold the lines that this one does not.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/fault"
 )
 
@@ -28,6 +29,9 @@ type line struct {
 	log               *slog.Logger
 	cancel            context.CancelFunc
 	ended             chan struct{}
+
+	troubles troubles
+	hardware hardware
 
 	disk sync.Mutex // held while rec writes; taken before mu
 	rec  *recording
@@ -189,11 +193,13 @@ func (l *line) print(p []byte) {
 		l.mu.Unlock()
 		return
 	}
-	l.rec.add(output, l.s.clock.Now(), p)
+	now := l.s.clock.Now()
+	l.rec.add(output, now, p)
 	l.recent.write(p)
 	full := len(l.rec.pending) >= flushAt
 	l.wake()
 	l.mu.Unlock()
+	l.troubles.heard(forensics.Chunk{At: now, Output: p})
 	if full {
 		l.flush()
 	}

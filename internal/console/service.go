@@ -13,19 +13,21 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ingotcloud/ingot/internal/clock"
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/machine"
 )
 
 // Config of the consoles. The zero values of all but Folder are defaults.
 type Config struct {
-	Folder    string        // for the recordings: home/consoles
-	Keep      int64         // bytes of each recording at most; 0: 4 MiB
-	URL       string        // where other processes reach this one: http://host:port
-	TokenLife time.Duration // of an unused token; 0: 10 minutes
-	Settle    time.Duration // for how long a new connection's output may be a replay; 0: a second
-	TakeAfter time.Duration // for how long somebody else may have a line before it is taken back; 0: 10 minutes
-	LookEvery time.Duration // at the machines that instances have; 0: a second
+	Folder        string        // for the recordings: home/consoles
+	Keep          int64         // bytes of each recording at most; 0: 4 MiB
+	URL           string        // where other processes reach this one: http://host:port
+	TokenLife     time.Duration // of an unused token; 0: 10 minutes
+	Settle        time.Duration // for how long a new connection's output may be a replay; 0: a second
+	TakeAfter     time.Duration // for how long somebody else may have a line before it is taken back; 0: 10 minutes
+	LookEvery     time.Duration // at the machines that instances have; 0: a second
+	HardwareEvery time.Duration // a machine's hardware log is read, unless a boot goes wrong; 0: 15 minutes
 }
 
 func (c Config) withDefaults() Config {
@@ -41,6 +43,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Settle, time.Second)
 	set(&c.TakeAfter, 10*time.Minute)
 	set(&c.LookEvery, time.Second)
+	set(&c.HardwareEvery, 15*time.Minute)
 	return c
 }
 
@@ -61,6 +64,9 @@ type Service struct {
 	renewed  time.Time // by the process's own clock, which no one sets
 	watching map[string]*Session
 	reports  reports
+
+	readers chan struct{} // of hardware logs at work
+	reading sync.WaitGroup
 }
 
 // New makes the service; Run lets it work.
@@ -68,6 +74,7 @@ func New(d *db.DB, c clock.Clock, log *slog.Logger, config Config, wires Wires, 
 	return &Service{
 		db: d, clock: c, log: log, config: config.withDefaults(), wires: wires, instances: instances, peers: peers, holder: rand.Text(),
 		lines: map[string]*line{}, powers: map[string]machine.PowerState{}, watching: map[string]*Session{},
+		readers: make(chan struct{}, hardwareReaders),
 	}
 }
 
@@ -82,8 +89,10 @@ func (s *Service) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.every(ctx, flushEvery, func() error { s.flush(); return nil }) })
 	running.Go(func() { s.every(ctx, sweepEvery, func() error { return s.sweep(ctx) }) })
+	running.Go(func() { s.every(ctx, s.config.LookEvery, func() error { s.readHardware(ctx); return nil }) })
 	s.every(ctx, s.config.LookEvery, func() error { return s.look(ctx) })
 	running.Wait()
+	s.reading.Wait()
 	s.mu.Lock()
 	var all []string
 	for instance := range s.lines {
@@ -154,6 +163,7 @@ func (s *Service) look(ctx context.Context) error {
 	for _, loan := range loans {
 		if l := held[loan.Instance]; l != nil {
 			s.seePower(l, loan.Power)
+			err = errors.Join(err, s.tellTroubles(ctx, l))
 		} else if !foreign[loan.Instance] {
 			err = errors.Join(err, s.hold(ctx, loan))
 		}
@@ -243,6 +253,7 @@ func (s *Service) seePower(l *line, power machine.PowerState) {
 	s.mu.Unlock()
 	if was == machine.PowerOff && power == machine.PowerOn {
 		l.note(powerOn, "")
+		l.troubles.heard(forensics.Chunk{At: s.clock.Now(), PowerOn: true})
 	}
 }
 

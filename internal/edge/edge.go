@@ -28,6 +28,16 @@ type Edge struct {
 	VLAN      int // Trunk: of the NIC's switch port, 1 to 4094
 }
 
+// Link is the reverse of Of: how Ironic calls the edge in local_link_connection.
+func (e Edge) Link() (switchInfo, portID string) {
+	if e.Kind == Trunk {
+		return trunkPrefix + e.Interface, strconv.Itoa(e.VLAN)
+	}
+	return string(e.Kind), e.Interface
+}
+
+const trunkPrefix = string(Trunk) + ":"
+
 // Of reads what Ironic calls local_link_connection:
 //
 //	switch_info: ovs            port_id: <iface-id>
@@ -37,7 +47,7 @@ type Edge struct {
 func Of(link map[string]any) (Edge, error) {
 	info, _ := link["switch_info"].(string)
 	port, _ := link["port_id"].(string)
-	uplink, trunk := strings.CutPrefix(info, string(Trunk)+":")
+	uplink, trunk := strings.CutPrefix(info, trunkPrefix)
 	switch {
 	case info == string(OVS) && port == "":
 		return Edge{}, fault.New(fault.Invalid, "local_link_connection: with switch_info %q, port_id must be the iface-id of the NIC's interface in Open vSwitch.", info)

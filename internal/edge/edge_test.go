@@ -25,6 +25,9 @@ func TestEdgeOfALocalLinkConnection(t *testing.T) {
 			if c.bad != fault.Is(err, fault.Invalid) || edge != c.want {
 				t.Errorf("%v, %v", edge, err)
 			}
+			if info, port := edge.Link(); edge.Kind != None && (info != c.link["switch_info"] || port != c.link["port_id"]) {
+				t.Errorf("the way back is %q, %q", info, port)
+			}
 		})
 	}
 }

@@ -185,7 +185,10 @@ func (s *Service) proveByPassword(ctx context.Context, p PasswordProof) (User, e
 	if !user.Enabled {
 		return User{}, unauthorized(fmt.Errorf("user %q is disabled", user.Name))
 	}
-	return user, s.usable(user)
+	if err := s.usable(user); err != nil {
+		return User{}, err
+	}
+	return user, s.rehash(ctx, user, p.Password)
 }
 
 func (s *Service) proveByTOTP(ctx context.Context, p PasscodeProof) (User, error) {

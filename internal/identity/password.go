@@ -212,6 +212,20 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 	return string(hash), err
 }
 
+// rehash stores the password, which was just shown, at today's cost where it has another: so operators who change the
+// cost change it for everybody who logs in.
+func (s *Service) rehash(ctx context.Context, u User, password string) error {
+	if cost, err := bcrypt.Cost([]byte(u.password)); err != nil || cost == s.BcryptCost {
+		return err
+	}
+	hash, err := s.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `UPDATE identity_user SET password = $3 WHERE id = $1 AND password = $2`, u.ID, u.password, hash) // unless it was changed meanwhile
+	return err
+}
+
 // compare reports whether the hash is the password's. The error is the context's.
 func (s *Service) compare(ctx context.Context, hash []byte, password string) (bool, error) {
 	if err := s.enterHashing(ctx); err != nil {

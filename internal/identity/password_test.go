@@ -92,6 +92,34 @@ func TestPasswordsExpire(t *testing.T) {
 	})
 }
 
+// Who logs in after the cost was changed has a hash of the new cost from then on, and whoever does not, keeps the old one.
+func TestLoginRehashesAtTheCostOfToday(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c, _, rita := strict(t, d, identity.PasswordRules{})
+		cost := func() int {
+			var hash string
+			ok(t, d.QueryRowContext(t.Context(), `SELECT password FROM identity_user WHERE id = $1`, rita.ID).Scan(&hash))
+			return must(bcrypt.Cost([]byte(hash)))
+		}
+		dearer := must(identity.New(t.Context(), d, c.Keyring, identity.Config{BcryptCost: bcrypt.MinCost + 1, Clock: c.Clock}))
+		if err := login(t, dearer, "wrong"); !fault.Is(err, fault.Unauthorized) {
+			t.Fatal(err)
+		}
+		if got := cost(); got != bcrypt.MinCost {
+			t.Errorf("a wrong password was hashed at cost %d", got)
+		}
+		token, _, err := dearer.Login(t.Context(), password("rita", "first-1", identity.Scope{Unscoped: true}))
+		ok(t, err)
+		if got := cost(); got != bcrypt.MinCost+1 {
+			t.Errorf("after a login at cost %d the hash has cost %d", bcrypt.MinCost+1, got)
+		}
+		ok(t, login(t, dearer, "first-1"))
+		if _, err := dearer.Authenticate(t.Context(), token); err != nil {
+			t.Errorf("the first token is void: %v", err)
+		}
+	})
+}
+
 func TestLockout(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		c, s, rita := strict(t, d, identity.PasswordRules{LockAfter: 3, LockFor: time.Minute})

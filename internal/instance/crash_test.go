@@ -78,14 +78,14 @@ func world(t *testing.T, c *instancetest.Cloud, counting bool) any {
 	computer := c.Machines[0]
 	m := computer.Record()
 	if m.State == machine.Active && computer.Sim.Power() { // the agent tells that it goes before it goes
-		c.Eventually("the tenant's system to run", computer.TenantRuns)
+		c.Eventually("the tenant's system to run, or that of its rescue", func() bool { return computer.TenantRuns() || computer.Rescued() != nil })
 	}
 	ports, err := c.Networks.Ports(t.Context(), c.DB, network.Everything, network.PortFilter{})
 	c.Check(err)
 	seen := object{
 		"servers": servers, "holds": holds(t, c), "bound": slices.ContainsFunc(ports, func(p *network.Port) bool { return p.Host != "" }),
 		"machine": object{"state": m.State, "lent": m.Instance != "", "over": m.HandedOver, "maintenance": m.Maintenance, "fault": m.Fault},
-		"disk":    computer.Deployed() != nil, "tenant": computer.TenantRuns(), "on": computer.Sim.Power(),
+		"disk":    computer.Deployed() != nil, "tenant": computer.TenantRuns(), "rescued": computer.Rescued() != nil, "on": computer.Sim.Power(),
 	}
 	if counting {
 		seen["writes"], seen["starts"], seen["erasures"] = computer.Commands(agentapi.KindDeploy), computer.Commands(agentapi.KindBoot), computer.Erasures()

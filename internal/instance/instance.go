@@ -16,6 +16,7 @@ const (
 	Active   VMState = "active"
 	Stopped  VMState = "stopped"
 	Errored  VMState = "error"
+	Rescued  VMState = "rescued"
 	Deleted  VMState = "deleted"
 )
 
@@ -33,6 +34,8 @@ const (
 	Rebooting   TaskState = "rebooting"
 	HardReboot  TaskState = "rebooting_hard"
 	Rebuilding  TaskState = "rebuilding"
+	Rescuing    TaskState = "rescuing"
+	Unrescuing  TaskState = "unrescuing"
 	DeletingIt  TaskState = "deleting"
 )
 
@@ -96,10 +99,20 @@ type Fault struct {
 // Action is something that was asked of an instance.
 type Action struct {
 	Request, Instance, Action, Owner, Project string
-	Run                                       string // that does it; empty: it was done at once
+	Run                                       string // that does it; empty: it was done at once, or came by itself
 	Started, Updated                          time.Time
 	Failed                                    bool
+	Event                                     Event // of one that no run does
 	ended                                     time.Time
+}
+
+// Event is all that happened in an action that no run does.
+type Event struct {
+	Name    string // empty: nothing is told of it
+	Words   string // a sentence
+	Started time.Time
+	Ended   time.Time // zero: it goes on, or nobody lived to tell
+	Failed  bool
 }
 
 // Resource is the name under which workflows hold an instance.

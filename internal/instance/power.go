@@ -46,6 +46,9 @@ func (s *Service) Reboot(ctx context.Context, v Viewer, id string, by By, hard b
 	return s.begin(ctx, v, id, by, "reboot", "server-power", task, powering{Instance: id, Off: true, On: true, Soft: !hard}, from...)
 }
 
+// errNoMachine is for an instance in error that got none, or lost it.
+var errNoMachine = fault.New(fault.Conflict, "No machine carries the server; delete it, or create another one.")
+
 // carrier is the machine of an instance; one in error may have none.
 func (s *Service) carrier(ctx context.Context, id string) (string, error) {
 	i, err := s.byID(ctx, s.db, id)
@@ -53,7 +56,7 @@ func (s *Service) carrier(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	if i.Machine == "" {
-		return "", workflow.Abort(fault.New(fault.Conflict, "No machine carries the server; delete it, or rebuild it."))
+		return "", workflow.Abort(errNoMachine)
 	}
 	return i.Machine, nil
 }

@@ -41,6 +41,8 @@ func New(d *db.DB, c clock.Clock, log *slog.Logger, engine *workflow.Engine, mac
 	workflow.Register(engine, s.RebuildFlow())
 	workflow.Register(engine, s.DeleteFlow())
 	workflow.Register(engine, s.PowerFlow())
+	workflow.Register(engine, s.RescueFlow())
+	workflow.Register(engine, s.UnrescueFlow())
 	return s
 }
 
@@ -209,12 +211,15 @@ func (s *Service) ResetState(ctx context.Context, id string, by By, to VMState) 
 	return err
 }
 
-// begin starts a flow on an instance that is in one of the states, unless it is locked for the caller.
+// begin starts a flow on an instance that is in one of the states and has a machine, unless it is locked for the caller.
 func (s *Service) begin(ctx context.Context, v Viewer, id string, by By, action, flow string, task TaskState, state any, from ...VMState) error {
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		i, err := s.resting(ctx, tx, v, id, action, from...)
 		if err != nil {
 			return err
+		}
+		if i.Machine == "" {
+			return errNoMachine
 		}
 		run, err := s.engine.Start(ctx, tx, flow, Resource(i.ID), by.Request, state)
 		if err != nil {

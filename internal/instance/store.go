@@ -4,9 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -24,10 +29,7 @@ func scan(row db.Scanner) (*Instance, error) {
 }
 
 // Viewer is who looks: a project, or an operator who sees all.
-type Viewer struct {
-	Project string
-	All     bool
-}
+type Viewer = tenancy.Viewer
 
 func notFound(id string) error {
 	return fault.New(fault.NotFound, "Instance %s could not be found.", id)
@@ -105,16 +107,50 @@ func (s *Service) record(ctx context.Context, tx *db.Tx, i *Instance, by By, act
 	return err
 }
 
+// recordEvent notes an action that no run does, with its event. One that is on record already is left as it is.
+func (s *Service) recordEvent(ctx context.Context, tx *db.Tx, i *Instance, by By, action string, e Event) error {
+	started := e.Started
+	if started.IsZero() {
+		started = s.clock.Now()
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO instance_action (request, instance, action, owner, project, run, started_at, event, words, failed, ended_at)
+		VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+		by.Request, i.ID, action, by.User, by.Project, started, e.Name, e.Words, e.Failed, db.NullTime(&e.Ended))
+	return err
+}
+
+// NoteBoot puts on record what went wrong at a boot of an instance: an action that nobody asked for, one for each boot and
+// event. Told again, it adds nothing. NotFound when the instance does not exist.
+func (s *Service) NoteBoot(ctx context.Context, id string, began time.Time, e Event) error {
+	space, err := uuid.Parse(id)
+	if err != nil {
+		return notFound(id)
+	}
+	request := "req-" + uuid.NewSHA1(space, fmt.Appendf(nil, "boot %d %s", began.UnixMicro(), e.Name)).String()
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		i, err := s.Get(ctx, tx, Viewer{All: true}, id)
+		if err != nil {
+			return err
+		}
+		return s.recordEvent(ctx, tx, i, By{Project: i.Project, Request: request}, "boot", e)
+	})
+}
+
 func scanAction(row db.Scanner) (*Action, error) {
 	var a Action
-	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started, &a.Failed, db.NullTime(&a.ended))
-	if a.Updated = a.Started; a.ended.After(a.Started) {
-		a.Updated = a.ended
+	err := row.Scan(&a.Request, &a.Instance, &a.Action, &a.Owner, &a.Project, &a.Run, &a.Started, &a.Failed, db.NullTime(&a.ended), db.NullTime(&a.Event.Ended), &a.Event.Name, &a.Event.Words)
+	a.Event.Failed = a.Failed
+	a.Updated = a.Started
+	for _, ended := range []time.Time{a.ended, a.Event.Ended} {
+		if ended.After(a.Updated) {
+			a.Updated = ended
+		}
 	}
 	return &a, err
 }
 
-const actions = `SELECT a.request, a.instance, a.action, a.owner, a.project, a.run, a.started_at, coalesce(r.status IN ('aborted', 'stuck'), FALSE), r.ended_at
+const actions = `SELECT a.request, a.instance, a.action, a.owner, a.project, a.run, a.started_at, coalesce(r.status IN ('aborted', 'stuck'), a.failed),
+	r.ended_at, a.ended_at, a.event, a.words
 	FROM instance_action a LEFT JOIN workflow_run r ON r.id = a.run WHERE a.instance = $1`
 
 // Actions lists what was asked of an instance, newest first.

@@ -38,9 +38,8 @@ starts one in the foreground. Its folder then holds
   MACHINE/qemu.log      what QEMU had to say
 
 The control plane meets the machines at the interface "rack" in the network namespace ingot-NAME; "ip netns exec
-ingot-NAME" runs a command there. With fabric bridge that interface is a bridge with all machines on it. With fabric ovn
-it is a logical port of an Open Virtual Network, as is each machine's NIC, and who reaches whom is what the northbound
-database says. There are then also
+ingot-NAME" runs a command there. That interface is a logical port of an Open Virtual Network, as is each machine's NIC,
+and who reaches whom is what the northbound database says. There are also
 
   ingot-NAME-chassis-one, -two  Open vSwitch with machines plugged in; each is a gateway to the Internet
   ingot-NAME-tor-top            a plain VLAN switch, where a NIC has edge trunk
@@ -71,7 +70,6 @@ After a kill -9 the machines go on; the next run in the same folder takes them o
 The rack file:
 
   rack: demo                      # its name; MAC addresses, serials and UUIDs derive from it
-  fabric: bridge                  # default: one flat network; or ovn: what tenants' networks need
   network: {cidr: 10.77.0.1/24}   # the control plane's address where machines meet it; this is the default
   machines:
     - name: m1
@@ -81,7 +79,7 @@ The rack file:
       memory_mib: 1024            # default
       nics:                       # one per card
         - {}                      # {mac: "52:54:00:…"} where the derived one will not do
-        - {edge: trunk}           # behind a plain VLAN switch; default ovs: at Open vSwitch (a bridge has neither)
+        - {edge: trunk}           # behind a plain VLAN switch; default ovs: at Open vSwitch
       disks:
         - {bus: nvme, size_gib: 4}              # nvme, virtio or scsi; sparse
         - {bus: virtio, size_gib: 8, serial: X} # the serial derives from the names when left out

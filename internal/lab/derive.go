@@ -31,9 +31,9 @@ func hashMAC(text string) string {
 // The VLANs of server ports: 1 is the switch's own, and some of the last are special to many switches.
 const firstVLAN, vlans = 2, 4000
 
-func deriveVLAN(mac string) uint16 {
+func deriveVLAN(mac string) int {
 	h := sha256.Sum256(fmt.Appendf(nil, "vlan of %s", mac))
-	return firstVLAN + binary.BigEndian.Uint16(h[:])%vlans
+	return firstVLAN + int(binary.BigEndian.Uint16(h[:]))%vlans
 }
 
 // deriveSerial fits in the 20 characters that NVMe and virtio have.

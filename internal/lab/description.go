@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/ingotcloud/ingot/internal/lab/ovn"
 )
 
 // DescriptionFile is where a running lab says how to reach its machines, in its folder. Only its owner may read it.
@@ -19,19 +21,18 @@ const DescriptionFile = "lab.json"
 type Description struct {
 	Rack        string               `json:"rack"`
 	Run         string               `json:"run"`
-	Fabric      string               `json:"fabric"`        // bridge or ovn
-	Netns       string               `json:"netns"`         // the network namespace in which the control plane meets the machines
-	Interface   string               `json:"interface"`     // its interface there
-	Network     string               `json:"network"`       // and the interface's address, with the prefix length
-	DialSocket  string               `json:"dial_socket"`   // see Dial
-	ControlHTTP string               `json:"control_http"`  // the socket behind lab status, power, console and screenshot
-	OVN         *OVNDescription      `json:"ovn,omitempty"` // nil: a bridge
+	Netns       string               `json:"netns"`        // the network namespace in which the control plane meets the machines
+	Interface   string               `json:"interface"`    // its interface there
+	Network     string               `json:"network"`      // and the interface's address, with the prefix length
+	DialSocket  string               `json:"dial_socket"`  // see Dial
+	ControlHTTP string               `json:"control_http"` // the socket behind lab status, power, console and screenshot
+	OVN         OVNDescription       `json:"ovn"`
 	Machines    []MachineDescription `json:"machines"`
 }
 
-// OVNDescription is what the control plane's configuration says of a rack whose fabric is OVN.
+// OVNDescription is what the control plane's configuration says of the rack's OVN.
 type OVNDescription struct {
-	NB string `json:"nb"` // endpoints of the databases
+	NB string `json:"nb"` // endpoints of the databases; empty: simulated machines pretend that there is one
 	SB string `json:"sb"`
 	// ServicesPort is the logical port of the control plane's interface, and ServicesMAC that interface's address.
 	ServicesPort string `json:"services_port"`
@@ -80,14 +81,14 @@ type NICDescription struct {
 	MAC   string `json:"mac"`
 	Tap   string `json:"tap"`   // the tap that it is
 	Netns string `json:"netns"` // and the network namespace of it
-	Link  *Link  `json:"local_link_connection,omitempty"`
+	Link  Link   `json:"local_link_connection"`
 }
 
-// Link is how Ironic calls the place where a NIC meets the network (local_link_connection). A bridge has none.
+// Link is how Ironic calls the place where a NIC meets the network (local_link_connection).
 type Link struct {
 	SwitchID   string `json:"switch_id"`   // a MAC that stands for the chassis or the switch
-	SwitchInfo string `json:"switch_info"` // "ovs", or "trunk:" and the logical port that the switch's uplink is
-	PortID     string `json:"port_id"`     // ovs: the NIC's iface-id; trunk: its VLAN
+	SwitchInfo string `json:"switch_info"` // with PortID what edge.Of reads
+	PortID     string `json:"port_id"`
 }
 
 // ReadDescription reads a lab's folder. It fails with fs.ErrNotExist when no lab ever ran there.
@@ -122,10 +123,11 @@ func Describe(run, dir string, rack *RackSpec) (*Description, error) {
 		return nil, err
 	}
 	d := &Description{
-		Rack: rack.Name, Run: run, Fabric: rack.Fabric, Netns: namespace(run), Interface: door, Network: rack.Network.CIDR,
+		Rack: rack.Name, Run: run, Netns: namespace(run), Interface: door, Network: rack.Network.CIDR,
 		DialSocket: filepath.Join(dir, dialSocket), ControlHTTP: filepath.Join(dir, controlSocket),
+		OVN: OVNDescription{ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String()},
 	}
-	edges := edges(rack)
+	places := places(rack)
 	for i, spec := range rack.Machines {
 		m := MachineDescription{
 			Name: spec.Name, UUID: deriveUUID(rack.Name, spec.Name), Serial: chassisSerial(rack.Name, spec.Name),
@@ -139,11 +141,8 @@ func Describe(run, dir string, rack *RackSpec) (*Description, error) {
 			}
 		}
 		for n, nic := range spec.NICs {
-			plugged := NICDescription{MAC: nic.MAC, Tap: tapName(i, n), Netns: d.Netns}
-			if rack.Fabric == FabricOVN {
-				plugged.Netns, plugged.Link = edges[nic.MAC].namespace(run), edges[nic.MAC].link(rack.Name)
-			}
-			m.NICs = append(m.NICs, plugged)
+			at := places[nic.MAC]
+			m.NICs = append(m.NICs, NICDescription{MAC: nic.MAC, Tap: tapName(i, n), Netns: at.namespace(run), Link: at.link(rack.Name)})
 		}
 		d.Machines = append(d.Machines, m)
 	}

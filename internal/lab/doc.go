@@ -3,8 +3,8 @@
 //
 // A rack is declared in a file (rack.go) and lives in a folder: disks, firmware variables, serial logs, sockets, and
 // lab.json, which says everything that an operator needs to enrol the machines (description.go). Start brings it up:
-// a network namespace for the control plane, a tap per NIC (tap.go) and what joins them, a bridge (network.go) or an Open
-// Virtual Network (fabric.go); a Machine per declared machine (machine.go), which runs a QEMU (qemu.go) with the command
+// a network namespace for the control plane, a tap per NIC (tap.go) and what joins them, an Open Virtual Network
+// (fabric.go); a Machine per declared machine (machine.go), which runs a QEMU (qemu.go) with the command
 // line that its next boot asks for (commandline.go), and a BMC server for each (bmc.go). Users reach into the networks
 // through a socket, without being root (dial.go), and order the rack through another (control.go); cli.go has the commands.
 //

@@ -9,17 +9,20 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/ingotcloud/ingot/internal/edge"
 	"github.com/ingotcloud/ingot/internal/lab/ovn"
 	"github.com/ingotcloud/ingot/internal/netns"
 )
 
 // folderOVN in the rack's folder is OVN's; no machine can have its name.
 const folderOVN = "lab.ovn"
+
+// door is the interface by which the control plane meets the machines, in the run's namespace.
+const door = "rack"
 
 // ServicesPort is the logical port that the control plane's interface is.
 const ServicesPort = "ingot-services"
@@ -40,21 +43,20 @@ var (
 	internetGateway = netip.MustParsePrefix("203.0.113.1/24")
 )
 
-// edge is where a NIC is plugged in.
-type edge struct {
+// place is where a NIC is plugged in.
+type place struct {
 	chassis string // the trunk's: where its VLAN goes
-	iface   string // iface-id; empty for the trunk
-	vlan    uint16 // 0 for ovs
+	edge.Edge
 }
 
-// edges of all NICs by MAC. What the control plane is told of a NIC follows from its MAC alone, so that it stays true when
+// places of all NICs by MAC. What the control plane is told of a NIC follows from its MAC alone, so that it stays true when
 // the rack file changes; two NICs whose VLANs collide are the exception.
-func edges(rack *RackSpec) map[string]edge {
-	all, taken := map[string]edge{}, map[uint16]bool{}
+func places(rack *RackSpec) map[string]place {
+	all, taken := map[string]place{}, map[int]bool{}
 	for i, m := range rack.Machines {
 		for _, nic := range m.NICs {
-			if nic.Edge == EdgeOVS {
-				all[nic.MAC] = edge{chassis: chassis[i%len(chassis)].Name, iface: "nic-" + strings.ReplaceAll(nic.MAC, ":", "")}
+			if nic.Edge == edge.OVS {
+				all[nic.MAC] = place{chassis[i%len(chassis)].Name, edge.Edge{Kind: edge.OVS, Interface: "nic-" + strings.ReplaceAll(nic.MAC, ":", "")}}
 				continue
 			}
 			vlan := deriveVLAN(nic.MAC)
@@ -62,26 +64,28 @@ func edges(rack *RackSpec) map[string]edge {
 				vlan = firstVLAN + (vlan-firstVLAN+1)%vlans
 			}
 			taken[vlan] = true
-			all[nic.MAC] = edge{chassis: torChassis, vlan: vlan}
+			all[nic.MAC] = place{torChassis, edge.Edge{Kind: edge.Trunk, Interface: torUplink, VLAN: vlan}}
 		}
 	}
 	return all
 }
 
 // namespace is where the NIC's tap is.
-func (e edge) namespace(run string) string {
-	if e.vlan != 0 {
+func (p place) namespace(run string) string {
+	if p.Kind == edge.Trunk {
 		return ovn.ToRNamespace(run, torName)
 	}
-	return ovn.ChassisNamespace(run, e.chassis)
+	return ovn.ChassisNamespace(run, p.chassis)
 }
 
 // link is what the control plane is told.
-func (e edge) link(rack string) *Link {
-	if e.vlan != 0 {
-		return &Link{SwitchID: deriveSwitchID(rack, torName), SwitchInfo: "trunk:" + torUplink, PortID: strconv.Itoa(int(e.vlan))}
+func (p place) link(rack string) Link {
+	at := p.chassis
+	if p.Kind == edge.Trunk {
+		at = torName
 	}
-	return &Link{SwitchID: deriveSwitchID(rack, e.chassis), SwitchInfo: "ovs", PortID: e.iface}
+	info, port := p.Link()
+	return Link{SwitchID: deriveSwitchID(rack, at), SwitchInfo: info, PortID: port}
 }
 
 // fabric is an OVN with a rack plugged in.
@@ -91,9 +95,13 @@ type fabric struct {
 	description *Description
 }
 
-// raiseOVN ensures an OVN with the control plane, the machines and the Internet plugged in. Which of them reach each other
-// is up to the northbound database, which is empty at first: nobody reaches anybody.
-func (r *Rack) raiseOVN(ctx context.Context, rack *RackSpec, old *Description) error {
+// raiseNetwork ensures an OVN with the control plane, the machines and the Internet plugged in. Which of them reach each
+// other is up to the northbound database, which is empty at first: nobody reaches anybody. Run again it changes nothing, so
+// that QEMUs that survived keep their taps.
+func (r *Rack) raiseNetwork(ctx context.Context, rack *RackSpec, old *Description) error {
+	if err := netns.Do(r.description.Netns, raiseLoopback); err != nil {
+		return err
+	}
 	f, err := raiseFabric(ctx, r.dir, rack, r.description, old, r.log)
 	if f != nil {
 		r.ovn, r.undo = f, append(r.undo, f.Close)
@@ -106,6 +114,14 @@ func (r *Rack) raiseOVN(ctx context.Context, rack *RackSpec, old *Description) e
 		return fmt.Errorf("the control plane's interface: %w", err)
 	}
 	return nil
+}
+
+func raiseLoopback() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
 }
 
 // RaiseFabric ensures an OVN with the NICs of a rack and the Internet plugged in, for machines that have no other network:
@@ -137,10 +153,8 @@ func raiseFabric(ctx context.Context, dir string, rack *RackSpec, description, o
 	if err != nil {
 		return f, err
 	}
-	description.OVN = &OVNDescription{
-		NB: cluster.NB(), SB: cluster.SB(), ExternalPhysical: ovn.PhysicalNetwork, Internet: internetGateway.String(), InternetNetns: internet.Namespace,
-		UserspaceTSO: cluster.UserspaceTSO(),
-	}
+	description.OVN.NB, description.OVN.SB, description.OVN.InternetNetns = cluster.NB(), cluster.SB(), internet.Namespace
+	description.OVN.UserspaceTSO = cluster.UserspaceTSO()
 	for _, ch := range chassis {
 		description.OVN.Chassis = append(description.OVN.Chassis, ChassisDescription{ch.Name, cluster.Namespace(ch.Name), cluster.OVS(ch.Name)})
 	}
@@ -169,19 +183,26 @@ func (f *fabric) raiseDoor(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return giveAddress(link, f.rack)
+		address, err := netlink.ParseAddr(f.rack.Network.CIDR)
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrReplace(link, address); err != nil {
+			return fmt.Errorf("address %s on %s: %w", address, door, err)
+		}
+		return nil
 	})
 }
 
 // plugMachines ensures the taps.
 func (f *fabric) plugMachines(ctx context.Context) error {
-	all := edges(f.rack)
+	all := places(f.rack)
 	for i, m := range f.rack.Machines {
 		for n, nic := range m.NICs {
-			e := all[nic.MAC]
-			plug := func() error { return f.PlugTap(ctx, e.chassis, tapName(i, n), e.iface) }
-			if e.vlan != 0 {
-				plug = func() error { return f.plugTrunk(ctx, tapName(i, n), e) }
+			at := all[nic.MAC]
+			plug := func() error { return f.PlugTap(ctx, at.chassis, tapName(i, n), at.Interface) }
+			if at.Kind == edge.Trunk {
+				plug = func() error { return f.plugTrunk(ctx, tapName(i, n), at) }
 			}
 			if err := plug(); err != nil {
 				return fmt.Errorf("machine %s: nic%d: %w", m.Name, n, err)
@@ -192,21 +213,21 @@ func (f *fabric) plugMachines(ctx context.Context) error {
 }
 
 // plugTrunk ensures the plain switch, which a rack without such a NIC does not have, and the tap on it.
-func (f *fabric) plugTrunk(ctx context.Context, tap string, e edge) error {
+func (f *fabric) plugTrunk(ctx context.Context, tap string, at place) error {
 	tor, err := f.ToR(ctx, torName)
 	if err != nil {
 		return err
 	}
-	if err := tor.Uplink(ctx, e.chassis, torUplink); err != nil {
+	if err := tor.Uplink(ctx, at.chassis, at.Interface); err != nil {
 		return err
 	}
-	return tor.PortTap(ctx, tap, e.vlan, e.chassis)
+	return tor.PortTap(ctx, tap, uint16(at.VLAN), at.chassis)
 }
 
 // route is the network namespace from which an address is dialled: the control plane's for one of the machines' network,
 // the Internet's for any other.
 func (r *Rack) route(to netip.Addr) string {
-	if r.description.OVN == nil || netip.MustParsePrefix(r.description.Network).Contains(to) {
+	if netip.MustParsePrefix(r.description.Network).Contains(to) {
 		return r.description.Netns
 	}
 	return r.description.OVN.InternetNetns

@@ -17,7 +17,7 @@ import (
 
 	northbound "github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
-	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/edge"
 	"github.com/ingotcloud/ingot/internal/lab/ovn/ovntest"
 	"github.com/ingotcloud/ingot/internal/lab/qmp"
 	"github.com/ingotcloud/ingot/internal/netns"
@@ -25,31 +25,12 @@ import (
 
 const ovnRack = `
 rack: test
-fabric: ovn
 network: {cidr: 10.79.0.1/24}
 machines:
   - {name: a, bmc: {kind: ipmi}, memory_mib: 1024, nics: [{edge: ovs}, {edge: ovs}]}
   - {name: b, bmc: {kind: ipmi}, memory_mib: 256, nics: [{}]}
   - {name: c, bmc: {kind: ipmi}, memory_mib: 1024, firmware: bios, nics: [{edge: trunk}, {edge: ovs}]}
 `
-
-// startOVN starts a rack on OVN. It skips the test where there can be none.
-func startOVN(t *testing.T, c Config) *Rack {
-	t.Helper()
-	rack, err := Start(context.Background(), c)
-	if fault.Is(err, fault.Unavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := rack.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return rack
-}
 
 // quarantine writes the rows by which every NIC meets the control plane and nobody else, as its own address only. It gives
 // the NICs' addresses, in the order of the rack file.
@@ -182,7 +163,7 @@ func TestMachinesOnOVNMeetOnlyTheControlPlane(t *testing.T) {
 	}
 	c := prepare(t, ovnRack)
 	began := time.Now()
-	rack := startOVN(t, c)
+	rack := start(t, c)
 	t.Logf("the rack was up after %s", time.Since(began).Round(time.Millisecond))
 	addresses := quarantine(t, rack)
 	d := rack.Describe()
@@ -260,12 +241,12 @@ func TestAnOVNRacksDescription(t *testing.T) {
 		t.Skip("starts an OVN")
 	}
 	c := prepare(t, ovnRack)
-	first := startOVN(t, c)
+	first := start(t, c)
 	d := first.Describe()
 	links := map[string]Link{}
 	for _, m := range d.Machines {
 		for n, nic := range m.NICs {
-			links[fmt.Sprintf("%s/%d", m.Name, n)] = *nic.Link
+			links[fmt.Sprintf("%s/%d", m.Name, n)] = nic.Link
 			if held, err := (tap{nic.Netns, nic.Tap}).held(); err != nil || held {
 				t.Errorf("tap of %s: held %v, %v", m.Name, held, err)
 			}
@@ -309,7 +290,7 @@ func TestAnOVNRacksDescription(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again := startOVN(t, c)
+	again := start(t, c)
 	if diff := cmp.Diff(d, again.Describe()); diff != "" {
 		t.Error(diff)
 	}
@@ -328,7 +309,7 @@ func TestAKilledLabOnOVNIsAdopted(t *testing.T) {
 		t.Skip("starts QEMU")
 	}
 	c := prepare(t, ovnRack)
-	startOVN(t, c).Close() // skips where there is no OVN
+	start(t, c).Close() // skips where there is no OVN
 	kill(t, c, ovnRack, "c")
 	before, err := ReadDescription(c.Dir)
 	if err != nil {
@@ -345,7 +326,7 @@ func TestAKilledLabOnOVNIsAdopted(t *testing.T) {
 	defer l.Close()
 	daemons := ovnProcesses(t, c.Dir)
 
-	rack := startOVN(t, c)
+	rack := start(t, c)
 	if !rack.Machine("c").Power() {
 		t.Error("the machine was not adopted")
 	}
@@ -371,7 +352,7 @@ func TestAKilledLabOnOVNIsAdopted(t *testing.T) {
 	// The first machine is gone: the others' cables move up.
 	kill(t, c, ovnRack, "c")
 	c.Rack.Machines = c.Rack.Machines[1:]
-	rack = startOVN(t, c)
+	rack = start(t, c)
 	if rack.Machine("c").Power() {
 		t.Error("a machine whose cable was moved was adopted")
 	}
@@ -379,20 +360,6 @@ func TestAKilledLabOnOVNIsAdopted(t *testing.T) {
 		t.Errorf("the control plane's interface beside an OVN that was made anew: %v", err)
 	} else {
 		l.Close()
-	}
-	if err := rack.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	// A bridge takes over from an OVN, and back.
-	kill(t, c, ovnRack, "c")
-	c.Rack.Fabric = FabricBridge
-	rack = start(t, c)
-	if left, err := filepath.Glob("/run/netns/" + namespace(c.Name) + "*"); err != nil || len(left) != 1 {
-		t.Errorf("with the bridge there are %q, %v", left, err)
-	}
-	if rack.Machine("c").Power() {
-		t.Error("a machine of another fabric was adopted")
 	}
 	if err := rack.Close(); err != nil {
 		t.Fatal(err)
@@ -422,14 +389,14 @@ func TestEveryNICHasAVLANOfItsOwn(t *testing.T) {
 	const nics = 4000
 	for i := range nics {
 		mac := fmt.Sprintf("52:54:00:00:%02x:%02x", i>>8, i&255)
-		rack.Machines[0].NICs = append(rack.Machines[0].NICs, NICSpec{MAC: mac, Edge: EdgeTrunk})
+		rack.Machines[0].NICs = append(rack.Machines[0].NICs, NICSpec{MAC: mac, Edge: edge.Trunk})
 	}
-	seen := map[uint16]bool{}
-	for _, e := range edges(rack) {
-		if e.vlan < 2 || e.vlan > 4001 {
-			t.Fatalf("VLAN %d", e.vlan)
+	seen := map[int]bool{}
+	for _, e := range places(rack) {
+		if e.VLAN < 2 || e.VLAN > 4001 {
+			t.Fatalf("VLAN %d", e.VLAN)
 		}
-		seen[e.vlan] = true
+		seen[e.VLAN] = true
 	}
 	if len(seen) != nics {
 		t.Errorf("%d NICs have %d VLANs", nics, len(seen))
@@ -438,7 +405,7 @@ func TestEveryNICHasAVLANOfItsOwn(t *testing.T) {
 
 // Ironic's names, which ingot up sends as they are.
 func TestALinksNames(t *testing.T) {
-	text, err := json.Marshal(edge{chassis: "one", iface: "nic-1"}.link("test"))
+	text, err := json.Marshal(place{"one", edge.Edge{Kind: edge.OVS, Interface: "nic-1"}}.link("test"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,7 @@ func checkHost(rack *RackSpec) error {
 	}
 	program("qemu-system-x86_64", "qemu-system-x86")
 	file("/dev/net/tun", "none: the kernel's module tun")
-	if rack.Fabric == FabricOVN {
-		program("nft", "nftables")
-	}
+	program("nft", "nftables")
 	for _, m := range rack.Machines {
 		if m.Firmware == "uefi" {
 			file(ovmfCode, "ovmf")

@@ -30,7 +30,7 @@ type Rack struct {
 	machines    []*Machine
 	log         *slog.Logger
 	undo        []func() error // what Close does, last first
-	ovn         *fabric        // nil: a bridge
+	ovn         *fabric
 }
 
 var runName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
@@ -105,7 +105,7 @@ func Start(ctx context.Context, config Config) (rack *Rack, err error) {
 	if err := r.description.Write(dir); err != nil {
 		return nil, err
 	}
-	r.log.Info("the rack is up", "rack", config.Rack.Name, "machines", len(r.machines), "accel", accel, "fabric", config.Rack.Fabric, "netns", r.description.Netns)
+	r.log.Info("the rack is up", "rack", config.Rack.Name, "machines", len(r.machines), "accel", accel, "netns", r.description.Netns)
 	return r, nil
 }
 
@@ -137,7 +137,7 @@ func Lock(dir string) (unlock func() error, err error) {
 // raiseNamespace makes the run's namespace, or takes the one that an earlier lab in this folder left.
 func (r *Rack) raiseNamespace(old *Description) error {
 	ns := r.description.Netns
-	if old != nil && (old.Netns != ns || old.Fabric != r.description.Fabric) { // the folder was run otherwise and killed
+	if old != nil && old.Netns != ns { // the folder was run otherwise and killed
 		if err := netns.Delete(old.Netns); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func TestTheAgentStartsOnOVN(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rack := startOVN(t, prepare(t, ovnRack))
+	rack := start(t, prepare(t, ovnRack))
 	addresses := quarantine(t, rack)
 	d := rack.Describe()
 	plane := openControlPlane(t, d)

@@ -14,29 +14,18 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ingotcloud/ingot/internal/edge"
 )
 
 // RackSpec is a rack's declaration, as in lab/rack.yaml.
 type RackSpec struct {
 	Name     string        `yaml:"rack"`
-	Fabric   string        `yaml:"fabric"` // bridge (default) or ovn
 	Network  NetworkSpec   `yaml:"network"`
 	Machines []MachineSpec `yaml:"machines"`
 }
 
-// The fabrics: what the machines' NICs are plugged into.
-const (
-	FabricBridge = "bridge" // one flat network
-	FabricOVN    = "ovn"    // whatever the northbound database says
-)
-
-// The edges: how a NIC meets OVN. A bridge has none.
-const (
-	EdgeOVS   = "ovs"   // on a chassis, as behind a DPU
-	EdgeTrunk = "trunk" // on a plain switch in a VLAN of its own; the switch's uplink is trunked into a chassis
-)
-
-// NetworkSpec is the network on which machines meet the control plane: quarantine, and with the bridge all there is.
+// NetworkSpec is the network on which machines meet the control plane: quarantine.
 type NetworkSpec struct {
 	// CIDR is the control plane's own IPv4 address in it with the prefix length; 10.77.0.1/24 when left out.
 	CIDR string `yaml:"cidr"`
@@ -62,8 +51,8 @@ type BMCSpec struct {
 
 // NICSpec is one network card.
 type NICSpec struct {
-	MAC  string `yaml:"mac"`  // derived from the rack's and the machine's names when left out
-	Edge string `yaml:"edge"` // ovs (default) or trunk; the bridge takes no notice
+	MAC  string    `yaml:"mac"`  // derived from the rack's and the machine's names when left out
+	Edge edge.Kind `yaml:"edge"` // ovs (default): on a chassis, as behind a DPU; or trunk: on a plain switch
 }
 
 // DiskSpec is one disk; its file is sparse.
@@ -157,9 +146,6 @@ func (r *RackSpec) fill() {
 	if r.Network.CIDR == "" {
 		r.Network.CIDR = "10.77.0.1/24"
 	}
-	if r.Fabric == "" {
-		r.Fabric = FabricBridge
-	}
 	for i := range r.Machines {
 		m := &r.Machines[i]
 		if m.Firmware == "" {
@@ -177,7 +163,7 @@ func (r *RackSpec) fill() {
 			}
 			m.NICs[n].MAC = strings.ToLower(m.NICs[n].MAC)
 			if m.NICs[n].Edge == "" {
-				m.NICs[n].Edge = EdgeOVS
+				m.NICs[n].Edge = edge.OVS
 			}
 		}
 		for d := range m.Disks {
@@ -230,9 +216,6 @@ func (c *checker) rack(r *RackSpec) {
 	if !rackName.MatchString(r.Name) {
 		c.bad([]any{"rack"}, "the rack's name (rack) is %s, not %q", nameAllowed, r.Name)
 	}
-	if r.Fabric != FabricBridge && r.Fabric != FabricOVN {
-		c.bad([]any{"fabric"}, "fabric is bridge or ovn, not %q", r.Fabric)
-	}
 	if prefix, err := netip.ParsePrefix(r.Network.CIDR); err != nil || !prefix.Addr().Is4() || prefix.Bits() > 29 {
 		c.bad([]any{"network", "cidr"}, "cidr is the host's IPv4 address with a prefix length of at most 29, such as 10.77.0.1/24, not %q", r.Network.CIDR)
 	} else if prefix.Overlaps(internetNetwork) {
@@ -261,10 +244,10 @@ func (c *checker) rack(r *RackSpec) {
 				c.bad(at("nics", n, "mac"), "two NICs have the address %s", nic.MAC)
 			}
 			macs[nic.MAC] = true
-			if nic.Edge == EdgeTrunk {
+			if nic.Edge == edge.Trunk {
 				trunks++
-			} else if nic.Edge != EdgeOVS {
-				c.bad(at("nics", n, "edge"), "edge is ovs or trunk, not %q", nic.Edge)
+			} else if nic.Edge != edge.OVS {
+				c.bad(at("nics", n, "edge"), "edge is %s or %s, not %q", edge.OVS, edge.Trunk, nic.Edge)
 			}
 		}
 	}

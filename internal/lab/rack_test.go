@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ingotcloud/ingot/internal/edge"
 )
 
 func TestTheShippedRackIsValid(t *testing.T) {
@@ -16,7 +18,7 @@ func TestTheShippedRackIsValid(t *testing.T) {
 	got := rack.Machines[0]
 	want := MachineSpec{
 		Name: "m1", BMC: BMCSpec{"redfish"}, Firmware: "uefi", CPUs: 2, MemoryMiB: 1024,
-		NICs:  []NICSpec{{"52:54:00:ad:a2:6d", EdgeOVS}, {"52:54:00:db:80:67", EdgeOVS}},
+		NICs:  []NICSpec{{"52:54:00:ad:a2:6d", edge.OVS}, {"52:54:00:db:80:67", edge.OVS}},
 		Disks: []DiskSpec{{"nvme", 4, "LAB0"}, {"virtio", 4, "LAB1"}},
 	}
 	for d := range got.Disks { // the serials' own test is below
@@ -25,7 +27,7 @@ func TestTheShippedRackIsValid(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if rack.Network.CIDR != "10.77.0.1/24" || len(rack.Machines) != 3 || rack.Machines[2].NICs[0].Edge != EdgeTrunk {
+	if rack.Network.CIDR != "10.77.0.1/24" || len(rack.Machines) != 3 || rack.Machines[2].NICs[0].Edge != edge.Trunk {
 		t.Errorf("%+v", rack)
 	}
 }
@@ -46,8 +48,7 @@ machines:
     cpus: two
     nic: []
 `, "r:2: unknown field colour\nr:5: cannot unmarshal !!str `two` into int\nr:6: unknown field nic"},
-		"fabric and edges": {`rack: a
-fabric: token ring
+		"edges": {`rack: a
 network: {cidr: 203.0.113.9/29}
 machines:
   - name: m1
@@ -57,8 +58,8 @@ machines:
       - {edge: ovs}
       - edge: trunk
       - edge: vlan
-`, "r:2: fabric is bridge or ovn, not \"token ring\"\nr:3: 203.0.113.0/24 is the Internet's network in the lab\n" +
-			`r:11: edge is ovs or trunk, not "vlan"`},
+`, "r:2: 203.0.113.0/24 is the Internet's network in the lab\n" +
+			`r:10: edge is ovs or trunk, not "vlan"`},
 		"values": {`rack: A Rack
 network:
   cidr: 10.0.0.0/24

@@ -34,17 +34,18 @@ type Boot struct {
 	Key, Machine, Run, Session string
 	Method                     Method
 	Ordered                    bool
+	Rescue                     bool // its RAM disk has the tools of the rescue system, too
 	Armed, Seen, Ended         time.Time
 	token                      string // sealed
 	secretHash                 string
 }
 
-const bootColumns = `key, machine, run, method, token, secret_hash, session, ordered, armed_at, seen_at, ended_at`
+const bootColumns = `key, machine, run, method, token, secret_hash, session, ordered, armed_at, seen_at, ended_at, rescue`
 
 func scanBoot(row db.Scanner) (*Boot, error) {
 	var b Boot
 	err := row.Scan(&b.Key, &b.Machine, &b.Run, &b.Method, &b.token, &b.secretHash, &b.Session, &b.Ordered, &b.Armed,
-		db.NullTime(&b.Seen), db.NullTime(&b.Ended))
+		db.NullTime(&b.Seen), db.NullTime(&b.Ended), &b.Rescue)
 	return &b, err
 }
 
@@ -61,28 +62,36 @@ func (s *Service) CurrentBoot(ctx context.Context, q db.Querier, machine string)
 	return findBoot(ctx, q, `machine = $1`, machine)
 }
 
-// Artefact finds the boot that artefacts are asked for by its key, and what the agent is to be told.
-func (s *Service) Artefact(ctx context.Context, key string) (*Machine, *agentapi.Boot, error) {
+// Artefact is what a boot's artefacts are made of.
+type Artefact struct {
+	Machine *Machine
+	Params  agentapi.Boot // what the agent is told
+	Rescue  bool          // Boot.Rescue
+}
+
+// Artefact finds the boot that artefacts are asked for by its key.
+func (s *Service) Artefact(ctx context.Context, key string) (*Artefact, error) {
 	boot, err := findBoot(ctx, s.db, `key = $1`, key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if boot == nil || boot.Session != "" {
-		return nil, nil, fault.New(fault.NotFound, "There is no such boot, or it is over.")
+		return nil, fault.New(fault.NotFound, "There is no such boot, or it is over.")
 	}
 	m, err := s.Get(ctx, s.db, boot.Machine)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	nic, err := s.bootNIC(ctx, m.ID)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	token, err := s.secrets.Unseal(tokenOf(key), boot.token)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return m, &agentapi.Boot{URL: s.access.URL, Pin: s.access.Pin, Token: string(token), MAC: nic.MAC, CIDR: nic.Address, Extra: s.access.Kernel}, nil
+	params := agentapi.Boot{URL: s.access.URL, Pin: s.access.Pin, Token: string(token), MAC: nic.MAC, CIDR: nic.Address, Extra: s.access.Kernel}
+	return &Artefact{Machine: m, Params: params, Rescue: boot.Rescue}, nil
 }
 
 func tokenOf(key string) string { return "boot/" + key }
@@ -119,10 +128,14 @@ func (s *Service) coming(b *Boot, now time.Time) bool {
 // EnsureAgent is the body of a step that needs the agent on a machine: at once when it already runs there (fast
 // track), otherwise it orders the BMC to start it and waits. It ends with late when the agent does not come.
 func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine string, late func(error) error) error {
+	return s.ensureAgent(ctx, run, machine, false, late)
+}
+
+func (s *Service) ensureAgent(ctx context.Context, run *workflow.Run, machine string, rescue bool, late func(error) error) error {
 	if fake, err := s.isFake(ctx, machine); err != nil || fake {
 		return err
 	}
-	boot, err := s.armed(ctx, run, machine)
+	boot, err := s.armed(ctx, run, machine, rescue)
 	if err != nil || boot.Live(s.clock.Now()) {
 		return err
 	}
@@ -150,8 +163,9 @@ func (s *Service) EnsureAgent(ctx context.Context, run *workflow.Run, machine st
 }
 
 // armed gives the boot that serves the run: a live one, one on its way, or a new one. Keys and tokens are drawn here,
-// inside the transaction, so that a crash before the order finds the same ones again.
-func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) (boot *Boot, err error) {
+// inside the transaction, so that a crash before the order finds the same ones again. The rescue system's RAM disk serves
+// every run; the plain one does not serve a rescue.
+func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string, rescue bool) (boot *Boot, err error) {
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		boot, err = s.CurrentBoot(ctx, tx, machine)
 		if err != nil {
@@ -163,7 +177,8 @@ func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) 
 		now := s.clock.Now()
 		// A boot that this run ordered and that never came is not ordered again: the wait for it has its deadline.
 		ours := boot != nil && boot.Run == run.ID && boot.Session == ""
-		if boot.Live(now) || s.coming(boot, now) || ours {
+		serves := boot != nil && (boot.Rescue || !rescue)
+		if serves && (boot.Live(now) || s.coming(boot, now) || ours) {
 			boot.Run = run.ID
 			_, err := tx.ExecContext(ctx, `UPDATE machine_boot SET run = $2 WHERE key = $1`, boot.Key, run.ID)
 			return err
@@ -180,10 +195,10 @@ func (s *Service) armed(ctx context.Context, run *workflow.Run, machine string) 
 			return err
 		}
 		token := rand.Text()
-		boot = &Boot{Key: rand.Text(), Machine: machine, Run: run.ID, Method: m.Method(nics), Armed: now}
-		_, err = tx.ExecContext(ctx, `INSERT INTO machine_boot (key, machine, run, method, token, token_hash, secret_hash, session, ordered, armed_at)
-			VALUES ($1, $2, $3, $4, $5, $6, '', '', FALSE, $7)`,
-			boot.Key, machine, run.ID, boot.Method, s.secrets.Seal(tokenOf(boot.Key), []byte(token)), hashSecret(token), now)
+		boot = &Boot{Key: rand.Text(), Machine: machine, Run: run.ID, Method: m.Method(nics), Armed: now, Rescue: rescue}
+		_, err = tx.ExecContext(ctx, `INSERT INTO machine_boot (key, machine, run, method, token, token_hash, secret_hash, session, ordered, armed_at, rescue)
+			VALUES ($1, $2, $3, $4, $5, $6, '', '', FALSE, $7, $8)`,
+			boot.Key, machine, run.ID, boot.Method, s.secrets.Seal(tokenOf(boot.Key), []byte(token)), hashSecret(token), now, rescue)
 		return err
 	})
 	return boot, err

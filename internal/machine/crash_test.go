@@ -56,12 +56,12 @@ func newStage(t *testing.T, d *db.DB, from machine.State) *stage {
 	check(t, err)
 	t.Cleanup(func() { _ = server.Close() }) // sessions under way are cut
 	artefacts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, boot, err := s.service.Artefact(r.Context(), strings.TrimPrefix(r.URL.Path, "/"))
+		artefact, err := s.service.Artefact(r.Context(), strings.TrimPrefix(r.URL.Path, "/"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusNotFound)
 			return
 		}
-		_, _ = io.WriteString(w, boot.Cmdline()) // the reader is gone: it has its reasons
+		_, _ = io.WriteString(w, artefact.Params.Cmdline()) // the reader is gone: it has its reasons
 	}))
 	t.Cleanup(artefacts.Close)
 	keys, err := secret.Open(filepath.Join(dir, "keys"))

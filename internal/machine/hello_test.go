@@ -26,12 +26,12 @@ func booted(t *testing.T, d *db.DB) (s *stage, token string) {
 	if boot == nil || !boot.Ordered {
 		t.Fatalf("no boot was ordered: %+v", boot)
 	}
-	_, artefact, err := s.service.Artefact(t.Context(), boot.Key)
+	artefact, err := s.service.Artefact(t.Context(), boot.Key)
 	check(t, err)
-	if artefact.MAC != "52:54:00:00:00:01" || artefact.CIDR != "172.31.0.10/24" || artefact.Pin != strings.Repeat("ab", 32) {
+	if artefact.Params.MAC != "52:54:00:00:00:01" || artefact.Params.CIDR != "172.31.0.10/24" || artefact.Params.Pin != strings.Repeat("ab", 32) {
 		t.Errorf("the artefact says %+v", artefact)
 	}
-	return s, artefact.Token
+	return s, artefact.Params.Token
 }
 
 func TestHello(t *testing.T) {
@@ -68,7 +68,7 @@ func TestHello(t *testing.T) {
 		refuse("no session", err, fault.Unauthorized)
 		boot, err := s.service.Session(ctx, first.Session, mine)
 		check(t, err)
-		_, _, err = s.service.Artefact(ctx, boot.Key)
+		_, err = s.service.Artefact(ctx, boot.Key)
 		refuse("the artefact of a boot whose agent is there", err, fault.NotFound)
 		check(t, d.Tx(ctx, func(tx *db.Tx) error { return s.service.EndBoot(ctx, tx, s.id) }))
 		_, err = s.service.Session(ctx, first.Session, mine)

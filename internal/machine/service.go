@@ -25,6 +25,7 @@ type Access struct {
 	Kernel     string                  // more kernel parameters: console=ttyS0
 	Media      func(key string) string // URL of a boot's ISO image, for BMCs
 	HTTP       func(key string) string // URL of a boot's unified kernel image, for firmware
+	Rescue     bool                    // these are there with the rescue system, too
 	Quarantine Range
 	// BootTimeout is how long a machine may take from the order to the agent's first word; 0: DefaultBootTimeout.
 	BootTimeout time.Duration

@@ -27,6 +27,7 @@ const (
 	Deleting      State = "deleting"
 	Adopting      State = "adopting"
 	AdoptFailed   State = "adopt failed"
+	Rescuing      State = "rescuing"
 )
 
 // transitions is the state machine: what is not a line here does not happen.
@@ -56,6 +57,8 @@ var transitions = []struct {
 	{DeployFailed, Cleaning, "an operator asked to clean it"},
 	{DeployFailed, Manageable, "an operator took it back"},
 	{Active, Deploying, "its instance is rebuilt on it"},
+	{Active, Rescuing, "its server is rescued: the agent comes in the place of the tenant's system"},
+	{Rescuing, Active, "the rescue system has it, or the rescue was given up"},
 	{Active, Deleting, "the instance lets go of it"},
 	{Deleting, Cleaning, "the machine is off and unplugged"},
 	{Deleting, DeployFailed, "the machine is out of control: nobody can tell that it is off"},

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write docs/machine-states.md anew")
 const statesPage = "../../docs/machine-states.md"
 
 func allStates() []State {
-	return []State{Enroll, Verifying, Manageable, Inspecting, InspectFailed, Cleaning, CleanFailed, Available, Deploying, DeployFailed, Active, Deleting, Adopting, AdoptFailed}
+	return []State{Enroll, Verifying, Manageable, Inspecting, InspectFailed, Cleaning, CleanFailed, Available, Deploying, DeployFailed, Active, Deleting, Adopting, AdoptFailed, Rescuing}
 }
 
 // Nobody is ever stuck: every state is reached from enroll, and from every state a way leads to available.

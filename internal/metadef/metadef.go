@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 )
 
 // Namespace groups definitions.
@@ -42,10 +43,7 @@ var ResourceTypes = []string{
 }
 
 // Viewer is who looks: a project, or an operator who sees all.
-type Viewer struct {
-	Project string
-	All     bool
-}
+type Viewer = tenancy.Viewer
 
 // Lengths of Glance's columns, in characters.
 const (

@@ -17,18 +17,12 @@ type NetworkChange struct {
 	QoS, DNSDomain            *string
 }
 
-// ofConfiguration reports whether it changes what stands in the configuration for the network that is there.
-func (c *NetworkChange) ofConfiguration() bool { return c.Shared != nil || c.MTU != nil }
-
 // ChangeNetwork changes a network and gives it as the viewer sees it then. It fails with Conflict while others use what
 // is taken from them.
 func (s *Service) ChangeNetwork(ctx context.Context, tx *db.Tx, v Viewer, id string, c NetworkChange) (*Network, error) {
 	n, err := s.Network(ctx, tx, v, id)
 	if err != nil {
 		return nil, err
-	}
-	if s.configured.Load() == n.ID && c.ofConfiguration() {
-		return nil, fault.New(fault.Unsupported, "shared and mtu of this network stand in the cloud's configuration.")
 	}
 	policy, mtu := n.QoS, n.MTU
 	set(&n.Name, c.Name)
@@ -158,9 +152,6 @@ func (s *Service) DeleteNetwork(ctx context.Context, tx *db.Tx, id string) error
 	n, err := s.Network(ctx, tx, Everything, id)
 	if err != nil {
 		return err
-	}
-	if s.configured.Load() == n.ID {
-		return refuse(fault.Conflict, NetworkInUse, "Unable to complete operation on network %s. It is the network of this cloud's configuration.", n.ID)
 	}
 	ports, err := s.Ports(ctx, tx, Everything, PortFilter{Networks: []string{id}})
 	if err != nil {

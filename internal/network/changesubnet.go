@@ -20,8 +20,8 @@ type SubnetChange struct {
 	ServiceTypes      *[]string
 }
 
-// ofConfiguration reports whether it changes what stands in the configuration for the subnet that is there.
-func (c *SubnetChange) ofConfiguration() bool {
+// ofRows reports whether it changes what OVN's rows are made of.
+func (c *SubnetChange) ofRows() bool {
 	return c.Gateway != nil || c.DHCP != nil || c.DNS != nil || c.Pools != nil || c.Routes != nil || c.ServiceTypes != nil
 }
 
@@ -30,9 +30,6 @@ func (s *Service) ChangeSubnet(ctx context.Context, tx *db.Tx, id string, c Subn
 	subnet, err := s.Subnet(ctx, tx, Everything, id)
 	if err != nil {
 		return nil, err
-	}
-	if s.configured.Load() == subnet.Network && c.ofConfiguration() {
-		return nil, fault.New(fault.Unsupported, "Addresses of this subnet stand in the cloud's configuration.")
 	}
 	if c.Gateway != nil && *c.Gateway != subnet.Gateway {
 		if err := s.gatewayFree(ctx, tx, subnet); err != nil {
@@ -50,7 +47,7 @@ func (s *Service) ChangeSubnet(ctx context.Context, tx *db.Tx, id string, c Subn
 	if err := subnet.check(); err != nil {
 		return nil, err
 	}
-	if err := s.saveSubnet(ctx, tx, subnet); err != nil || !c.ofConfiguration() {
+	if err := s.saveSubnet(ctx, tx, subnet); err != nil || !c.ofRows() {
 		return subnet, err
 	}
 	return subnet, s.markCopies(ctx, tx, `id IN (SELECT port FROM network_address WHERE subnet = ?)`, subnet.ID)
@@ -75,9 +72,6 @@ func (s *Service) DeleteSubnet(ctx context.Context, tx *db.Tx, id string) error 
 	subnet, err := s.Subnet(ctx, tx, Everything, id)
 	if err != nil {
 		return err
-	}
-	if s.configured.Load() == subnet.Network {
-		return refuse(fault.Conflict, SubnetInUse, "Unable to complete operation on subnet %s: It is the subnet of this cloud's configuration.", subnet.ID)
 	}
 	var where db.Where
 	where.And(`id IN (SELECT port FROM network_address WHERE subnet = ?)`, id)

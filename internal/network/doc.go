@@ -7,6 +7,5 @@
 //
 // Addresses are rows whose primary key decides races (address.go), and so are VLANs and tunnels (createnetwork.go). Who
 // sees what follows one table, network_rbac (rbac.go). What a machine is told about its network comes from the same rows
-// on all ways: by DHCP (lease.go) and by the config drive (networkdata.go). A cloud may begin with one flat network that
-// all projects share and that its configuration describes (bootstrap.go).
+// on all ways: by OVN's DHCP and by the config drive (networkdata.go).
 package network

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/edge"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 )
 
 // Service is the networks' domain.
@@ -21,8 +21,6 @@ type Service struct {
 	around Surroundings
 
 	watchers []PortWatcher
-
-	configured atomic.Value // id of the network that stands in the configuration; nothing where there is none
 }
 
 // New makes the service, alone in the cloud: Surround tells it what else there is.
@@ -234,11 +232,8 @@ const (
 	routerOwner     = cloudOwner + "router_" // the beginning of all that routers have
 )
 
-// Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.
-type Viewer struct {
-	Project string
-	All     bool
-}
+// Viewer is through whose eyes something is looked at.
+type Viewer = tenancy.Viewer
 
 // Everything is the view of the cloud's own parts.
-var Everything = Viewer{All: true}
+var Everything = tenancy.Everything

@@ -17,15 +17,16 @@ import (
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/network/networktest"
 )
 
 var ip = netip.MustParseAddr
 
 // flat has three addresses for ports.
-func flat() network.Flat {
-	return network.Flat{
-		Project: "operators", Name: "flat", CIDR: netip.MustParsePrefix("10.0.0.0/24"), Gateway: ip("10.0.0.1"),
-		DNS: []netip.Addr{ip("10.0.0.1"), ip("9.9.9.9")}, First: ip("10.0.0.10"), Last: ip("10.0.0.12"), MTU: 1450,
+func flat() network.NewSubnet {
+	return network.NewSubnet{
+		Project: "operators", CIDR: netip.MustParsePrefix("10.0.0.0/24"), DNS: []netip.Addr{ip("10.0.0.1"), ip("9.9.9.9")},
+		Pools: []network.Pool{{First: ip("10.0.0.10"), Last: ip("10.0.0.12")}},
 	}
 }
 
@@ -38,14 +39,11 @@ type world struct {
 	net   *network.Network
 }
 
-func begin(t *testing.T, d *db.DB, f network.Flat) *world {
+func begin(t *testing.T, d *db.DB, subnet network.NewSubnet) *world {
 	t.Helper()
 	w := &world{t: t, db: d, clock: clock.NewFake()}
 	w.Service = network.New(d, w.clock, slog.New(slog.DiscardHandler))
-	var err error
-	if w.net, err = w.Bootstrap(t.Context(), f); err != nil {
-		t.Fatal(err)
-	}
+	w.net = networktest.Shared(t, d, w.Service, subnet)
 	return w
 }
 
@@ -102,68 +100,9 @@ func (w *world) refused(err error, kind fault.Kind, why network.Reason) {
 	}
 }
 
-func TestBootstrapIsIdempotentAndFollowsTheConfiguration(t *testing.T) {
-	each(t, func(w *world) {
-		ctx := w.t.Context()
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				if _, err := w.Bootstrap(ctx, flat()); err != nil {
-					w.t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		networks, err := w.Networks(ctx, w.db, network.Viewer{Project: "anybody"}, network.NetworkFilter{})
-		w.must(err)
-		if len(networks) != 1 || networks[0].Revision != 0 || !networks[0].Shared || networks[0].MTU != 1450 || len(networks[0].Subnets) != 1 {
-			w.t.Fatalf("got %+v", networks)
-		}
-
-		p := w.port(network.NewPort{})
-		changed := flat()
-		changed.Name, changed.MTU, changed.DNS, changed.Last = "renamed", 9000, nil, ip("10.0.0.200")
-		n, err := w.Bootstrap(ctx, changed)
-		w.must(err)
-		subnet, err := w.Subnet(ctx, w.db, network.Everything, n.Subnets[0])
-		w.must(err)
-		if n.Name != "flat" || n.MTU != 9000 || len(subnet.DNS) != 0 || subnet.Pools[0].Last != changed.Last || subnet.Revision != 1 {
-			w.t.Errorf("got %+v %+v", n, subnet)
-		}
-		if diff := cmp.Diff(p.FixedIPs, w.again(p).FixedIPs, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-			w.t.Error(diff)
-		}
-		changed.CIDR, changed.Gateway = netip.MustParsePrefix("10.0.0.0/16"), ip("10.0.0.1")
-		_, err = w.Bootstrap(ctx, changed)
-		w.refused(err, fault.Conflict, network.SubnetInUse)
-	})
-}
-
-func TestBootstrapRefusesWhatCannotWork(t *testing.T) {
-	s := network.New(dbtest.SQLite(t), clock.Real{}, slog.New(slog.DiscardHandler))
-	for name, spoil := range map[string]func(*network.Flat){
-		"no CIDR":               func(f *network.Flat) { f.CIDR = netip.Prefix{} },
-		"host bits":             func(f *network.Flat) { f.CIDR = netip.MustParsePrefix("10.0.0.5/24") },
-		"too small":             func(f *network.Flat) { f.CIDR = netip.MustParsePrefix("10.0.0.0/31") },
-		"IPv6":                  func(f *network.Flat) { f.CIDR = netip.MustParsePrefix("fd00::/64") },
-		"gateway elsewhere":     func(f *network.Flat) { f.Gateway = ip("10.0.1.1") },
-		"gateway in the pool":   func(f *network.Flat) { f.Gateway = ip("10.0.0.11") },
-		"range backwards":       func(f *network.Flat) { f.First, f.Last = f.Last, f.First },
-		"half a range":          func(f *network.Flat) { f.Last = netip.Addr{} },
-		"broadcast in the pool": func(f *network.Flat) { f.Last = ip("10.0.0.255") },
-		"tiny MTU":              func(f *network.Flat) { f.MTU = 100 },
-	} {
-		f := flat()
-		spoil(&f)
-		if _, err := s.Bootstrap(t.Context(), f); !fault.Is(err, fault.Invalid) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-}
-
 func TestWithoutARangeThePoolIsAllButTheGateway(t *testing.T) {
 	f := flat()
-	f.CIDR, f.Gateway, f.First, f.Last = netip.MustParsePrefix("10.0.0.0/29"), ip("10.0.0.3"), netip.Addr{}, netip.Addr{}
+	f.CIDR, f.Gateway, f.Pools = netip.MustParsePrefix("10.0.0.0/29"), new(ip("10.0.0.3")), nil
 	w := begin(t, dbtest.SQLite(t), f)
 	var got []string
 	for range 5 {
@@ -204,7 +143,7 @@ func TestAPoolRunsOutAndAFailedCreateLeavesNothing(t *testing.T) {
 func TestRacesForAddresses(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		f := flat()
-		f.Last = ip("10.0.0.17") // eight
+		f.Pools[0].Last = ip("10.0.0.17") // eight
 		w := begin(t, d, f)
 		race := func(n int, spec network.NewPort) (won []string, lost []error) {
 			var mu sync.Mutex
@@ -319,9 +258,6 @@ func TestBinding(t *testing.T) {
 			w.t.Error("binding it again to the same NIC changed it")
 		}
 		w.refused(w.bind(other, "machine-1", "52:54:00:aa:bb:01"), fault.Conflict, network.MACInUse)
-		if by, err := w.PortByMAC(ctx, w.db, "52:54:00:AA:BB:01"); err != nil || by == nil || by.ID != p.ID {
-			w.t.Errorf("by MAC: %+v %v", by, err)
-		}
 		mac := "52:54:00:aa:bb:02"
 		err := w.tx(func(tx *db.Tx) error {
 			_, err := w.ChangePort(ctx, tx, p.ID, network.PortChange{MAC: &mac})
@@ -371,64 +307,6 @@ func TestAttachAndDetach(t *testing.T) {
 	})
 }
 
-func TestLeases(t *testing.T) {
-	each(t, func(w *world) {
-		ctx, mac := w.t.Context(), "52:54:00:00:00:01"
-		lease := func() *network.Lease {
-			w.t.Helper()
-			l, err := w.LeaseOf(ctx, mac)
-			w.must(err)
-			return l
-		}
-		p := w.port(network.NewPort{DNSName: "web.example.org", FixedIPs: []network.FixedIP{{Addr: ip("10.0.0.12")}}})
-		if l := lease(); l != nil {
-			w.t.Errorf("a MAC of nobody's got %+v", l)
-		}
-		unbound := w.port(network.NewPort{Project: "operators", MAC: mac})
-		if l := lease(); l != nil {
-			w.t.Errorf("a port that only says it has the MAC got %+v", l)
-		}
-		w.refused(w.bind(p, "machine", mac), fault.Conflict, network.MACInUse)
-		w.must(w.tx(func(tx *db.Tx) error { return w.DeletePort(ctx, tx, unbound.ID) }))
-		w.must(w.bind(p, "machine", mac))
-		want := &network.Lease{Addr: netip.MustParsePrefix("10.0.0.12/24"), Gateway: ip("10.0.0.1"), DNS: flat().DNS, MTU: 1450, Hostname: "web"}
-		if diff := cmp.Diff(want, lease(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
-			w.t.Error(diff)
-		}
-		change := func(c network.PortChange) {
-			w.must(w.tx(func(tx *db.Tx) error {
-				_, err := w.ChangePort(ctx, tx, p.ID, c)
-				return err
-			}))
-		}
-		up, down, unnamed := true, false, ""
-		change(network.PortChange{DNSName: &unnamed})
-		if l := lease(); l == nil || l.Hostname != "host-10-0-0-12" {
-			w.t.Errorf("unnamed: %+v", l)
-		}
-		change(network.PortChange{AdminUp: &down})
-		if l := lease(); l != nil || w.again(p).Status() != "DOWN" {
-			w.t.Errorf("a port that is down got %+v", l)
-		}
-		change(network.PortChange{AdminUp: &up})
-		toggle := func(up bool) {
-			w.must(w.tx(func(tx *db.Tx) error {
-				_, err := w.ChangeNetwork(ctx, tx, network.Everything, w.net.ID, network.NetworkChange{AdminUp: &up})
-				return err
-			}))
-		}
-		toggle(false)
-		if l := lease(); l != nil {
-			w.t.Errorf("on a network that is down: %+v", l)
-		}
-		toggle(true)
-		change(network.PortChange{FixedIPs: &[]network.FixedIP{}})
-		if l := lease(); l != nil {
-			w.t.Errorf("without an address: %+v", l)
-		}
-	})
-}
-
 func TestNetworkData(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := w.t.Context()
@@ -441,7 +319,7 @@ func TestNetworkData(t *testing.T) {
 		dns := []any{m{"type": "dns", "address": "10.0.0.1"}, m{"type": "dns", "address": "9.9.9.9"}}
 		link := "tap" + p.ID[:11]
 		want := m{
-			"links": []any{m{"id": link, "vif_id": p.ID, "type": "phy", "mtu": 1450, "ethernet_mac_address": "52:54:00:00:00:01"}},
+			"links": []any{m{"id": link, "vif_id": p.ID, "type": "phy", "mtu": 1500, "ethernet_mac_address": "52:54:00:00:00:01"}},
 			"networks": []any{m{
 				"id": "network0", "type": "ipv4", "link": link, "network_id": w.net.ID, "ip_address": "10.0.0.10", "netmask": "255.255.255.0",
 				"routes": []any{m{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "10.0.0.1"}}, "services": dns,

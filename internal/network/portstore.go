@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -95,18 +94,6 @@ func (s *Service) serverPorts(ctx context.Context, q db.Querier, devices []strin
 	in(&where, `device`, devices)
 	where.And(`substr(device_owner, 1, ?) = ?`, len(serverOwner), serverOwner) // LIKE knows no case on SQLite
 	return s.ports(ctx, q, where)
-}
-
-// PortByMAC is the port bound to the NIC with that MAC; nil when there is none.
-func (s *Service) PortByMAC(ctx context.Context, q db.Querier, mac string) (*Port, error) {
-	var where db.Where
-	where.And(`mac = ?`, strings.ToLower(mac))
-	where.And(`host <> ''`)
-	found, err := s.ports(ctx, q, where)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return found[0], nil
 }
 
 // PortAt is the port that sends from an address on a network; nil when there is none. An address of the link alone (RFC 4291,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 )
 
 // Service is the policies' domain.
@@ -55,14 +56,11 @@ type Rule struct {
 	DSCP       int  // 0 to 56 (DSCPMarking)
 }
 
-// Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.
-type Viewer struct {
-	Project string
-	All     bool
-}
+// Viewer is through whose eyes something is looked at.
+type Viewer = tenancy.Viewer
 
 // Everything is the view of the cloud's own parts.
-var Everything = Viewer{All: true}
+var Everything = tenancy.Everything
 
 // Reason tells refusals apart that have the same fault.Kind. It is the cause of the fault, for errors.Is; the wire has a
 // name for each.

@@ -12,7 +12,8 @@ import (
 // Rule finds a rule of a kind; of one policy, unless policy is empty. The viewer must see its policy.
 func (s *Service) Rule(ctx context.Context, q db.Querier, v Viewer, policy string, kind RuleKind, id string) (*Policy, *Rule, error) {
 	missing := refuse(fault.NotFound, NoSuchRule, "QoS rule %s for policy %s could not be found.", id, policy)
-	if policy == "" {
+	alone := policy == ""
+	if alone {
 		found, err := db.List(ctx, q, scanRule, `SELECT `+ruleColumns+` FROM qos_rule WHERE id = $1`, id)
 		if err != nil {
 			return nil, nil, err
@@ -23,6 +24,9 @@ func (s *Service) Rule(ctx context.Context, q db.Querier, v Viewer, policy strin
 		policy = found[0].Policy
 	}
 	p, err := s.Policy(ctx, q, v, policy)
+	if alone && fault.Is(err, fault.NotFound) { // whose rule it is, the viewer did not know
+		return nil, nil, missing
+	}
 	if err != nil {
 		return nil, nil, err
 	}

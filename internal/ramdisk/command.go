@@ -24,7 +24,7 @@ func Command() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files := []*string{&a.Kernel, &a.Initrd, &a.UKI}
+			files := []*string{&a.Kernel, &a.Initrd, &a.UKI, &a.RescueInitrd, &a.RescueUKI}
 			if out != "" {
 				for _, file := range files {
 					if *file, err = copyInto(out, *file); err != nil {

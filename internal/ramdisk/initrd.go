@@ -26,6 +26,11 @@ func Initrd(file, init string, records []cpio.Record) error {
 		cpio.Directory("run", 0o755),
 		cpio.Directory("tmp", 0o777),
 	}, records...)
+	return archive(file, records)
+}
+
+// archive writes an initrd of the records alone. The kernel unpacks several behind each other in one file, in their order.
+func archive(file string, records []cpio.Record) error {
 	records = withFolders(records)
 	cpio.MakeAllReproducible(records)
 

@@ -2,6 +2,9 @@
 // whose init is ingot-agent, as two files (kexec, iPXE) and as one unified kernel image (UEFI HTTP boot, virtual media).
 // Nothing is installed on the host, nothing needs root, and everything made is cached under a hash of its inputs.
 //
+// Boots that rescue a tenant's server get a second initrd behind the first, with a shell and tools (tools.go): so the
+// usual RAM disk stays as small as it is.
+//
 // A unified kernel image has room for a command line that PatchCmdline sets per boot, so one image serves every machine
 // and each boot still carries a credential of its own.
 package ramdisk
@@ -19,7 +22,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/ramdisk/program"
 )
 
-//go:embed ramdisk.go initrd.go modules.go uki.go
+//go:embed ramdisk.go initrd.go modules.go tools.go uki.go
 var recipe embed.FS
 
 // Recipe condenses how this package makes things, for the keys of what is made with it. It is the source itself, so
@@ -48,6 +51,8 @@ type Artifacts struct {
 	Kernel        string // bzImage
 	Initrd        string // newc cpio, zstd
 	UKI           string // both in an EFI program
+	RescueInitrd  string // the RAM disk with the tools of the rescue system (Tools)
+	RescueUKI     string // kernel and that one
 	KernelVersion string // as uname -r says
 }
 
@@ -78,13 +83,17 @@ func Build(ctx context.Context, o Options) (Artifacts, error) {
 	if err != nil {
 		return Artifacts{}, err
 	}
-	key, err := inputs(o.Agent, kernel)
+	tools, toolsKey, err := toolsInitrd(ctx, root)
+	if err != nil {
+		return Artifacts{}, err
+	}
+	key, err := inputs(o.Agent, kernel, toolsKey)
 	if err != nil {
 		return Artifacts{}, err
 	}
 	dir, err := buildcache.Dir(ctx, root, "ramdisk", key, func(dir string) error {
 		start := time.Now()
-		if err := build(dir, o.Agent, kernel); err != nil {
+		if err := build(dir, o.Agent, tools, kernel); err != nil {
 			return fmt.Errorf("build the RAM disk: %w", err)
 		}
 		o.Logger.Info("built the RAM disk", "kernel", kernel.Version, "seconds", time.Since(start).Seconds())
@@ -103,11 +112,14 @@ func artifactsIn(dir string) Artifacts {
 		Kernel: filepath.Join(dir, "vmlinuz"),
 		Initrd: filepath.Join(dir, "initrd.zst"),
 		UKI:    filepath.Join(dir, "ingot-agent.efi"),
+
+		RescueInitrd: filepath.Join(dir, "rescue-initrd.zst"),
+		RescueUKI:    filepath.Join(dir, "ingot-rescue.efi"),
 	}
 }
 
 // inputs condenses everything that the artefacts depend on.
-func inputs(agent string, kernel Kernel) (string, error) {
+func inputs(agent string, kernel Kernel, toolsKey string) (string, error) {
 	agentKey, err := buildcache.KeyOfFile(agent)
 	if err != nil {
 		return "", err
@@ -116,10 +128,10 @@ func inputs(agent string, kernel Kernel) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the EFI stub (package systemd-boot-efi): %w", err)
 	}
-	return buildcache.Key(Recipe(), agentKey, stubKey, kernel.Package), nil
+	return buildcache.Key(Recipe(), agentKey, stubKey, kernel.Package, toolsKey), nil
 }
 
-func build(dir, agent string, kernel Kernel) error {
+func build(dir, agent, tools string, kernel Kernel) error {
 	a := artifactsIn(dir)
 	if err := os.Link(kernel.Image, a.Kernel); err != nil {
 		return err
@@ -131,12 +143,40 @@ func build(dir, agent string, kernel Kernel) error {
 	if err := Initrd(a.Initrd, agent, modules); err != nil {
 		return err
 	}
-	return UKI{
-		Stub:      Stub,
-		Kernel:    a.Kernel,
-		Initrd:    a.Initrd,
-		OSRelease: osRelease,
-		Version:   kernel.Version,
-		Cmdline:   defaultCmdline,
-	}.Write(a.UKI)
+	if err := join(a.RescueInitrd, a.Initrd, tools); err != nil {
+		return err
+	}
+	for uki, initrd := range map[string]string{a.UKI: a.Initrd, a.RescueUKI: a.RescueInitrd} {
+		err := UKI{
+			Stub:      Stub,
+			Kernel:    a.Kernel,
+			Initrd:    initrd,
+			OSRelease: osRelease,
+			Version:   kernel.Version,
+			Cmdline:   defaultCmdline,
+		}.Write(uki)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// join writes files behind each other into one.
+func join(to string, parts ...string) error {
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer out.Close() // a second Close after success is harmless
+	for _, part := range parts {
+		content, err := os.ReadFile(part)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(content); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }

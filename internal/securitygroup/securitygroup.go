@@ -9,6 +9,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/fault"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 )
 
 // Service is the security groups' domain.
@@ -77,14 +78,11 @@ type AddressGroup struct {
 	Addresses         []netip.Prefix // of both IP versions, sorted
 }
 
-// Viewer is through whose eyes something is looked at: a project's, with what is shared, or with All everybody's.
-type Viewer struct {
-	Project string
-	All     bool
-}
+// Viewer is through whose eyes something is looked at.
+type Viewer = tenancy.Viewer
 
 // Everything is the view of the cloud's own parts.
-var Everything = Viewer{All: true}
+var Everything = tenancy.Everything
 
 // Reason tells refusals apart that have the same fault.Kind. It is the cause of the fault, for errors.Is; the wire has a
 // name for each.

@@ -14,31 +14,23 @@ import (
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
-// bootSource tells the network boot server what the domains know: a NIC is in quarantine, or on its tenant's network,
-// or not ours.
+// bootSource tells the network boot server which NICs are in quarantine: on tenants' networks OVN answers.
 type bootSource struct{ *parts }
 
 func (s bootSource) Lease(ctx context.Context, mac string) (*netboot.Lease, error) {
 	quarantined, err := s.machines.Reservation(ctx, mac)
-	if err != nil {
+	if err != nil || quarantined == nil {
 		return nil, err
 	}
-	if quarantined != nil {
-		return &netboot.Lease{Addr: quarantined.Address, Hostname: quarantined.Hostname, BootKey: quarantined.BootKey}, nil
-	}
-	lease, err := s.networks.LeaseOf(ctx, mac)
-	if err != nil || lease == nil {
-		return nil, err
-	}
-	return &netboot.Lease{Addr: lease.Addr, Gateway: lease.Gateway, DNS: lease.DNS, Hostname: lease.Hostname, MTU: lease.MTU}, nil
+	return &netboot.Lease{Addr: quarantined.Address, Hostname: quarantined.Hostname, BootKey: quarantined.BootKey}, nil
 }
 
 func (s bootSource) Boot(ctx context.Context, key string) (*netboot.Boot, error) {
-	m, params, err := s.machines.Artefact(ctx, key)
+	a, err := s.machines.Artefact(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	return &netboot.Boot{Key: key, Params: *params, SecureBoot: m.Abilities.SecureBoot}, nil
+	return &netboot.Boot{Key: key, Params: a.Params, SecureBoot: a.Machine.Abilities.SecureBoot, Rescue: a.Rescue}, nil
 }
 
 // agentImages gives agents the images they write.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,8 +97,7 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	if p.db, err = db.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	operators, err := p.openIdentity(ctx, keys)
-	if err != nil {
+	if err := p.openIdentity(ctx, keys); err != nil {
 		return nil, err
 	}
 	blobs, err := openBlobs(ctx, c.Images)
@@ -113,11 +111,6 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.routers = router.New(p.clock, p.networks)
 	p.groups, p.policies, p.trunks = securitygroup.New(p.clock), qos.New(p.clock), trunk.New(p.clock, p.networks)
 	p.joinNetworks()
-	if c.Network.CIDR.IsValid() {
-		if _, err := p.networks.Bootstrap(ctx, flat(c.Network, operators)); err != nil {
-			return nil, err
-		}
-	}
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
 	p.consoles = console.New(p.db, p.clock, log, console.Config{Folder: c.Consoles.Folder, Keep: c.Consoles.KeepBytes, URL: c.Consoles.PeerURL},
 		console.BMCs{Service: p.machines, DB: p.db}, consoleServers{p}, consoledoor.Peers{Client: &http.Client{Timeout: time.Minute}})
@@ -148,9 +141,8 @@ func (p *parts) dialects() []osapi.Dialect {
 	return dialects
 }
 
-// openIdentity opens our own identity, or the existing Keystone that the configuration names, and gives the id of the
-// operators' project.
-func (p *parts) openIdentity(ctx context.Context, keys *secret.Keyring) (string, error) {
+// openIdentity opens our own identity, or the existing Keystone that the configuration names.
+func (p *parts) openIdentity(ctx context.Context, keys *secret.Keyring) error {
 	c := p.config.Identity
 	if k := c.Keystone; k.URL != "" {
 		existing, err := foreign.Open(ctx, foreign.Config{
@@ -158,24 +150,17 @@ func (p *parts) openIdentity(ctx context.Context, keys *secret.Keyring) (string,
 			UserDomain: k.UserDomain, ProjectDomain: k.ProjectDomain, Cache: k.Cache,
 		})
 		if err != nil {
-			return "", err
+			return err
 		}
 		p.auth = existing
-		return existing.OwnProject(ctx)
+		return nil
 	}
 	var err error
 	if p.identity, err = identity.New(ctx, p.db, keys, identity.Config{TokenLifetime: c.TokenLife, BcryptCost: c.PasswordHashRounds, Passwords: passwords(c.Passwords)}); err != nil {
-		return "", err
+		return err
 	}
 	p.auth = p.identity
-	if err := p.bootstrap(ctx); err != nil {
-		return "", err
-	}
-	admins, err := p.identity.Projects(ctx, identity.ProjectFilter{Name: "admin", DomainID: identity.DefaultDomain})
-	if err != nil || len(admins) == 0 {
-		return "", errors.Join(errors.New("the project admin is missing"), err)
-	}
-	return admins[0].ID, nil
+	return p.bootstrap(ctx)
 }
 
 func (p *parts) close() {
@@ -240,16 +225,4 @@ func openBlobs(ctx context.Context, c config.Images) (image.Blobs, error) {
 	return s3.Open(ctx, s3.Options{
 		Endpoint: c.S3.Endpoint, Bucket: c.S3.Bucket, AccessKey: c.S3.AccessKey, SecretKey: c.S3.SecretKey, Insecure: c.S3.Insecure,
 	})
-}
-
-// flat translates the configuration, whose addresses were checked when it was read.
-func flat(c config.Network, project string) network.Flat {
-	f := network.Flat{Project: project, Name: c.Name, CIDR: c.CIDR, First: c.First, Last: c.Last, MTU: c.MTU}
-	if c.Gateway != "" {
-		f.Gateway = netip.MustParseAddr(c.Gateway)
-	}
-	for _, server := range c.DNS {
-		f.DNS = append(f.DNS, netip.MustParseAddr(server))
-	}
-	return f
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/ingotcloud/ingot/internal/api/consoledoor"
 	"github.com/ingotcloud/ingot/internal/api/nova"
 	"github.com/ingotcloud/ingot/internal/console"
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/instance"
-	"github.com/ingotcloud/ingot/internal/machine"
 )
 
 // consoleServers are the servers that consoles belong to.
@@ -23,6 +23,11 @@ func (c consoleServers) Exists(ctx context.Context, id string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Trouble implements console.Instances: it is an action of the instance that nobody asked for.
+func (c consoleServers) Trouble(ctx context.Context, id string, t forensics.Trouble) error {
+	return c.instances.NoteBoot(ctx, id, t.Began, instance.Event{Name: t.Fault, Words: t.Says + " " + t.Do, Started: t.At, Ended: t.At, Failed: true})
 }
 
 // Show implements consoledoor.Servers.
@@ -45,33 +50,7 @@ func (c consoleServers) Press(ctx context.Context, page *console.Session, reques
 	case consoledoor.SoftReboot, consoledoor.HardReboot:
 		return c.instances.Reboot(ctx, who, page.Instance, by, button == consoledoor.HardReboot)
 	}
-	return c.interrupt(ctx, who, page.Instance, by)
-}
-
-// interrupt sends the machine a diagnostic interrupt, which makes a system that is set up for it write a crash dump.
-func (c consoleServers) interrupt(ctx context.Context, who instance.Viewer, id string, by instance.By) error {
-	i, err := c.instances.Change(ctx, who, id, by, "trigger_crash_dump", func(i *instance.Instance) error {
-		if err := i.Unlocked(who); err != nil {
-			return err
-		}
-		if i.VMState != instance.Active || i.Machine == "" {
-			return fault.New(fault.Conflict, "Cannot 'trigger_crash_dump' instance %s while it is in vm_state %s", i.ID, i.VMState)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	m, err := c.machines.Get(ctx, c.db, i.Machine)
-	if err != nil {
-		return err
-	}
-	bmc, err := c.machines.Dial(ctx, m)
-	if err != nil {
-		return err
-	}
-	defer bmc.Close() //nolint:errcheck // by contract it never fails a caller
-	return bmc.SetPower(ctx, machine.ActionNMI)
+	return c.instances.Interrupt(ctx, who, page.Instance, by)
 }
 
 // novaConsoles are the consoles as Nova's API speaks of them.

@@ -56,6 +56,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 		URL: "https://" + agentAddr.String(), Pin: pin, Kernel: m.Cmdline,
 		Media:      func(key string) string { return netboot.URL(mediaAddr, key, netboot.ISO) },
 		HTTP:       func(key string) string { return netboot.URL(bootAddr, key, netboot.UKI) },
+		Rescue:     m.RescueUKI != "",
 		Quarantine: machine.Range{First: m.First, Last: m.Last, Bits: m.Address.Bits()}, BootTimeout: m.BootTimeout,
 	})
 	if err != nil {
@@ -67,7 +68,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	}
 	boot, err := netboot.Start(ctx, netboot.Options{
 		Namespace: m.Namespace, Interface: m.Interface, ServerAddr: m.Address.Addr(), HTTPPort: m.BootPort,
-		Source: bootSource{p}, Artifacts: netboot.Artifacts{Kernel: m.Kernel, Initrd: m.Initrd, UKI: m.UKI},
+		Source: bootSource{p}, Artifacts: netboot.Artifacts{Kernel: m.Kernel, Initrd: m.Initrd, UKI: m.UKI, RescueInitrd: m.RescueInitrd, RescueUKI: m.RescueUKI},
 		Signing: netboot.Signing{Key: m.SigningKey, Cert: m.SigningCert}, CacheDir: filepath.Join(c.Home, "boot"), Logger: log,
 	})
 	if err != nil {

@@ -24,9 +24,14 @@ import (
 	"github.com/ingotcloud/ingot/internal/securitygroup"
 )
 
-// fabric keeps OVN equal to what the domains say. It runs until ctx ends, in every process: one of them works.
+// fabric keeps what carries the networks equal to what the domains say. It runs until ctx ends, in every process: one of
+// them works.
 func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 	c := p.config.OVN
+	if c.Pretend {
+		p.log.Warn("Nothing carries the tenants' networks; it is pretended.")
+		return p.carry(ctx, &topology.Pretence{Reader: topologyReader{p, nil}, Up: p.portSeen}), nil
+	}
 	if c.NB == "" {
 		p.log.Warn("No OVN is configured: nothing carries the tenants' networks.")
 		return func() {}, nil
@@ -43,17 +48,29 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	reconciler := topology.New(topology.Options{OVN: client, Reader: topologyReader{p, services}, Log: p.log, Up: p.portSeen})
+	run = p.carry(ctx, topology.New(topology.Options{OVN: client, Reader: topologyReader{p, services}, Log: p.log, Up: p.portSeen}))
+	return func() {
+		run()
+		client.Close()
+	}, nil
+}
+
+// carrier makes networks be as the domains say (reconcile.Options has what each function must do).
+type carrier interface {
+	Work(ctx context.Context, key string) error
+	All(ctx context.Context) ([]string, error)
+	Run(ctx context.Context, look func())
+}
+
+// carry has the carrier told of every change until ctx ends.
+func (p *parts) carry(ctx context.Context, by carrier) (run func()) {
 	var loop *reconcile.Loop
 	loop = reconcile.New(reconcile.Options{
 		Queue: reconcile.Networks, DB: p.db, Clock: p.clock, Log: p.log, Order: topology.Order,
-		Work: reconciler.Work, All: reconciler.All,
-		Beside: func(ctx context.Context) { reconciler.Run(ctx, loop.Look) },
+		Work: by.Work, All: by.All,
+		Beside: func(ctx context.Context) { by.Run(ctx, loop.Look) },
 	})
-	return func() {
-		loop.Run(ctx)
-		client.Close()
-	}, nil
+	return func() { loop.Run(ctx) }
 }
 
 // portSeen keeps what OVN says of a port, and wakes the server that waits for it.

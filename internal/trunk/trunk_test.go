@@ -13,6 +13,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/db/dbtest"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/network/networktest"
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
@@ -31,10 +32,7 @@ func each(t *testing.T, test func(w *world)) {
 		c := clock.NewFake()
 		w := &world{t: t, db: d, networks: network.New(d, c, slog.New(slog.DiscardHandler)), ports: map[string]string{}}
 		w.Service = trunk.New(c, w.networks)
-		n, err := w.networks.Bootstrap(t.Context(), network.Flat{Project: "operators", Name: "flat", CIDR: netip.MustParsePrefix("10.0.0.0/24")})
-		if err != nil {
-			t.Fatal(err)
-		}
+		n := networktest.Shared(t, d, w.networks, network.NewSubnet{Project: "operators", CIDR: netip.MustParsePrefix("10.0.0.0/24")})
 		w.net = n.ID
 		for name, project := range map[string]string{"parent": "p", "red": "p", "blue": "p", "spare": "p", "foreign": "q"} {
 			w.do(func(ctx context.Context, tx *db.Tx) error {

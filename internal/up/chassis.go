@@ -19,11 +19,7 @@ import (
 const metadataSecret = "metadata-secret"
 
 // configureMetadata has the control plane answer the chassis of the rack's OVN. The secret is drawn once.
-func (s *site) configureMetadata(c map[string]any) error {
-	ovn, ok := c["ovn"].(map[string]any)
-	if !ok {
-		return nil
-	}
+func (s *site) configureMetadata(ovn map[string]any) error {
 	secret, err := os.ReadFile(s.path(metadataSecret))
 	if errors.Is(err, os.ErrNotExist) {
 		secret = []byte(rand.Text() + "\n")
@@ -41,7 +37,7 @@ func (s *site) configureMetadata(c map[string]any) error {
 // there is no way to the control plane.
 func (s *site) chassis() (all []daemon) {
 	rack, err := lab.ReadDescription(s.path("lab"))
-	if err != nil || rack.OVN == nil {
+	if err != nil {
 		return nil
 	}
 	url, pin := s.metadataDoor()

@@ -292,10 +292,7 @@ func (s *site) createNode(ctx context.Context, admin *cloud, m lab.MachineDescri
 		return err
 	}
 	for _, nic := range m.NICs {
-		port := object{"node_uuid": n.UUID, "address": nic.MAC}
-		if nic.Link != nil {
-			port["local_link_connection"] = nic.Link
-		}
+		port := object{"node_uuid": n.UUID, "address": nic.MAC, "local_link_connection": nic.Link}
 		if err := call(ctx, admin.baremetal, http.MethodPost, "ports", port, nil); err != nil {
 			return err
 		}

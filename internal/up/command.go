@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/lab/sim"
 )
 
 // Commands are `ingot up`, `ingot down` and `ingot clean`.
@@ -36,12 +37,13 @@ cleans the rack's machines, and then, as the tenant demo and through the public 
 one can log in. Every step looks first whether it is done, so up may be given again at any time.
 
 With --simulate the machines only pretend (ingot lab sim): a cloud of any number of them is there in seconds, without
-QEMU and without root, and its servers have a console but nobody to log in to. With --fabric ovn their networks are real.`,
+QEMU and without root, and its servers have a console but nobody to log in to. Their networks pretend, too; with
+--fabric ovn these are real.`,
 		RunE: func(c *cobra.Command, _ []string) error { return Up(c.Context(), o) },
 	})
 	bringUp.Flags().StringVar(&o.Rack, "rack", "lab/rack.yaml", "the rack file")
 	bringUp.Flags().StringVar(&o.Agent, "agent", "", "the ingot-agent program (default: beside this program)")
-	bringUp.Flags().StringVar(&o.Fabric, "fabric", lab.FabricBridge, "with --simulate: ovn (needs root) or bridge")
+	bringUp.Flags().StringVar(&o.Fabric, "fabric", sim.FabricNone, "with --simulate: ovn (needs root), or none")
 	bringUp.Flags().IntVar(&o.Simulate, "simulate", 0, "this many simulated machines instead of the rack")
 	return []*cobra.Command{
 		bringUp,
@@ -67,9 +69,9 @@ func defaultHome() string {
 func rootless(o Options) bool {
 	rack, err := lab.ReadDescription(filepath.Join(o.Home, "lab"))
 	if err != nil {
-		return o.Simulate > 0 && o.Fabric != lab.FabricOVN
+		return o.Simulate > 0 && o.Fabric != sim.FabricOVN
 	}
-	return rack.Netns == "" && rack.Fabric != lab.FabricOVN
+	return rack.Netns == "" && rack.OVN.NB == ""
 }
 
 // asRoot runs the body as root, because a rack's network needs it: another user is asked by sudo. What the body leaves

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/config"
 	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/lab/snakeoil"
 )
 
 const configFile = "ingot.yaml"
@@ -185,7 +186,7 @@ func (s *site) startServer(ctx context.Context) error {
 	d := s.server()
 	started := time.Now()
 	if d.pid() == 0 {
-		if err := s.writeConfig(); err != nil {
+		if err := s.writeConfig(ctx); err != nil {
 			return err
 		}
 		if err := d.start(); err != nil {
@@ -203,7 +204,7 @@ func (s *site) startServer(ctx context.Context) error {
 
 // writeConfig writes the control plane's configuration before it starts. What an operator changed in it stays, but for
 // what follows the rack and the build, and for addresses that somebody else has taken.
-func (s *site) writeConfig() error {
+func (s *site) writeConfig(ctx context.Context) error {
 	path := s.path(configFile)
 	c := map[string]any{}
 	text, err := os.ReadFile(path)
@@ -221,9 +222,9 @@ func (s *site) writeConfig() error {
 	}
 	machines["namespace"], machines["interface"], machines["address"] = s.rack.Netns, s.rack.Interface, s.rack.Network
 	machines["kernel"], machines["initrd"], machines["uki"] = s.artifacts.Kernel, s.artifacts.Initrd, s.artifacts.UKI
+	machines["rescue_initrd"], machines["rescue_uki"] = s.artifacts.RescueInitrd, s.artifacts.RescueUKI
 	c["home"], c["machines"] = s.Home, machines
-	s.configureOVN(c)
-	if err := s.configureMetadata(c); err != nil {
+	if err := s.configureMetadata(s.configureOVN(c)); err != nil {
 		return err
 	}
 	if c["listen"], err = freeAddress(c["listen"], "127.0.0.1:8000"); err != nil {
@@ -239,7 +240,7 @@ func (s *site) writeConfig() error {
 		}
 		c["identity"] = map[string]any{"password_hash_rounds": 4} // nothing here is worth stealing, and Tempest makes thousands of users
 	} else if machines["signing_key"] == nil {
-		if machines["signing_key"], machines["signing_cert"], err = s.signingPair(); err != nil {
+		if machines["signing_key"], machines["signing_cert"], err = s.signingPair(ctx); err != nil {
 			return err
 		}
 	}
@@ -249,36 +250,23 @@ func (s *site) writeConfig() error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// sharedNetwork is in the upper half of the addresses that racks have when they do not say others.
-var sharedNetwork = map[string]any{"cidr": "10.77.0.0/24", "first": "10.77.0.100", "last": "10.77.0.250"}
-
-// configureOVN names the rack's OVN. Where the rack has none, its machines share a network on their wire.
-func (s *site) configureOVN(c map[string]any) {
-	if s.rack.OVN == nil {
-		delete(c, "ovn")
-		c["network"] = sharedNetwork
-		return
-	}
-	delete(c, "network")
+// configureOVN names the rack's OVN, and gives that part of the configuration.
+func (s *site) configureOVN(c map[string]any) map[string]any {
 	ovn, ok := c["ovn"].(map[string]any)
 	if !ok {
 		ovn = map[string]any{}
 		c["ovn"] = ovn
 	}
-	ovn["nb"], ovn["sb"], ovn["external_physical"] = s.rack.OVN.NB, s.rack.OVN.SB, s.rack.OVN.ExternalPhysical
-	ovn["need_to_frag"] = !s.rack.OVN.UserspaceTSO
+	at := s.rack.OVN
+	ovn["nb"], ovn["sb"], ovn["external_physical"], ovn["pretend"] = at.NB, at.SB, at.ExternalPhysical, at.NB == ""
+	ovn["need_to_frag"] = !at.UserspaceTSO
+	return ovn
 }
 
-// signingPair unlocks the key that the lab's firmware trusts under Secure Boot: the one of Debian's package ovmf, which
-// is no secret.
-func (s *site) signingPair() (key, cert string, err error) {
-	const locked, password = "/usr/share/ovmf/PkKek-1-snakeoil.key", "snakeoil"
-	key, cert = s.path("secure-boot.key"), "/usr/share/ovmf/PkKek-1-snakeoil.pem"
-	out, err := exec.Command("openssl", "pkey", "-in", locked, "-passin", "pass:"+password, "-out", key).CombinedOutput()
-	if err != nil {
-		return "", "", fmt.Errorf("unlock the lab's Secure Boot key: %w: %s", err, out)
-	}
-	return key, cert, nil
+// signingPair is what the lab's firmware trusts under Secure Boot.
+func (s *site) signingPair(ctx context.Context) (key, cert string, err error) {
+	key = s.path("secure-boot.key")
+	return key, snakeoil.Cert, snakeoil.UnlockKey(ctx, key)
 }
 
 // freeAddress gives the address that is configured, or the usual one, when nobody has it, and another one on the same host

@@ -9,20 +9,9 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// tenantNetwork is the network of the tenant's server.
-func (s *site) tenantNetwork() string {
-	if s.rack.OVN == nil {
-		return "flat"
-	}
-	return "demo"
-}
-
 // makeNetworks makes the external network as admin, and as the tenant a network of its own behind a router. SSH and
 // ping from outside are let in.
 func (s *site) makeNetworks(ctx context.Context) error {
-	if s.rack.OVN == nil {
-		return nil // the one that all share is there
-	}
 	admin, err := s.admin(ctx)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/lab"
 )
 
-// The control plane is told of each NIC where it meets the network, and of one on a bridge nothing.
+// The control plane is told of each NIC where it meets the network.
 func TestPortsAreEnrolledWithTheirEdge(t *testing.T) {
 	var ports []object
 	mux := http.NewServeMux()
@@ -34,8 +34,8 @@ func TestPortsAreEnrolledWithTheirEdge(t *testing.T) {
 	defer api.Close()
 	admin := &cloud{baremetal: &gophercloud.ServiceClient{ProviderClient: &gophercloud.ProviderClient{}, Endpoint: api.URL + "/"}}
 	machine := lab.MachineDescription{Name: "m", BMC: lab.BMCDescription{Kind: "ipmi", Address: "192.0.2.1:623"}, NICs: []lab.NICDescription{
-		{MAC: "52:54:00:00:00:01", Link: &lab.Link{SwitchID: "52:54:00:00:00:09", SwitchInfo: "trunk:uplink", PortID: "7"}},
-		{MAC: "52:54:00:00:00:02"},
+		{MAC: "52:54:00:00:00:01", Link: lab.Link{SwitchID: "52:54:00:00:00:09", SwitchInfo: "trunk:uplink", PortID: "7"}},
+		{MAC: "52:54:00:00:00:02", Link: lab.Link{SwitchID: "52:54:00:00:00:08", SwitchInfo: "ovs", PortID: "nic-2"}},
 	}}
 	if err := new(site).createNode(t.Context(), admin, machine, new(node)); err != nil {
 		t.Fatal(err)
@@ -43,25 +43,27 @@ func TestPortsAreEnrolledWithTheirEdge(t *testing.T) {
 	want := []object{
 		{"node_uuid": "1", "address": "52:54:00:00:00:01",
 			"local_link_connection": object{"switch_id": "52:54:00:00:00:09", "switch_info": "trunk:uplink", "port_id": "7"}},
-		{"node_uuid": "1", "address": "52:54:00:00:00:02"},
+		{"node_uuid": "1", "address": "52:54:00:00:00:02",
+			"local_link_connection": object{"switch_id": "52:54:00:00:00:08", "switch_info": "ovs", "port_id": "nic-2"}},
 	}
 	if d := cmp.Diff(want, ports); d != "" {
 		t.Error(d)
 	}
 }
 
-// The configuration follows the rack's OVN, keeps what an operator added, and has machines share a network on a bridge.
+// The configuration follows the rack's OVN, keeps what an operator added, and pretends where the rack does.
 func TestTheConfigurationNamesTheRacksOVN(t *testing.T) {
-	s := &site{rack: &lab.Description{OVN: &lab.OVNDescription{NB: "unix:/nb", SB: "unix:/sb", ExternalPhysical: "external"}}}
+	s := &site{rack: &lab.Description{OVN: lab.OVNDescription{NB: "unix:/nb", SB: "unix:/sb", ExternalPhysical: "external"}}}
 	c := map[string]any{"ovn": map[string]any{"nb": "unix:/old", "owner": "mine"}}
 	s.configureOVN(c)
-	want := map[string]any{"ovn": map[string]any{"nb": "unix:/nb", "sb": "unix:/sb", "external_physical": "external", "owner": "mine", "need_to_frag": true}}
+	want := map[string]any{"ovn": map[string]any{"nb": "unix:/nb", "sb": "unix:/sb", "external_physical": "external", "owner": "mine", "pretend": false, "need_to_frag": true}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}
-	s.rack.OVN = nil
+	s.rack.OVN.NB, s.rack.OVN.SB = "", ""
 	s.configureOVN(c)
-	if d := cmp.Diff(map[string]any{"network": sharedNetwork}, c); d != "" {
+	want = map[string]any{"ovn": map[string]any{"nb": "", "sb": "", "external_physical": "external", "owner": "mine", "pretend": true, "need_to_frag": true}}
+	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}
 }

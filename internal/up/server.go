@@ -58,17 +58,15 @@ func (s *site) orderServer(ctx context.Context) error {
 		if err := call(ctx, demo.compute, http.MethodPost, "servers/"+id+"/action", object{"os-start": nil}, nil); err != nil {
 			return err
 		}
-		if v, err = s.follow(ctx, demo, id, "ACTIVE"); err != nil {
+		if _, err := s.follow(ctx, demo, id, "ACTIVE"); err != nil {
 			return err
 		}
 	}
-	address := v.address()
-	if s.rack.OVN != nil {
-		if address, err = giveFloatingIP(ctx, demo.network, id); err != nil {
-			return err
-		}
-		s.show.note("its floating IP is %s", address)
+	address, err := giveFloatingIP(ctx, demo.network, id)
+	if err != nil {
+		return err
 	}
+	s.show.note("its floating IP is %s", address)
 	if err := s.writeSSHConfig(address); err != nil {
 		return err
 	}
@@ -84,7 +82,7 @@ func (s *site) createServer(ctx context.Context, demo *cloud) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	network, err := find(ctx, demo.network, "networks", s.tenantNetwork())
+	network, err := find(ctx, demo.network, "networks", "demo")
 	if err != nil {
 		return "", err
 	}

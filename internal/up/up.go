@@ -26,7 +26,7 @@ type Options struct {
 	Out   *os.File
 	// Simulate this many machines (internal/lab/sim) instead of the rack; 0: the rack.
 	Simulate int
-	// Fabric of the simulated machines: lab.FabricOVN, or empty for lab.FabricBridge, where they share a network.
+	// Fabric of the simulated machines (sim.Config).
 	Fabric string
 }
 

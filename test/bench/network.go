@@ -16,6 +16,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
 	"github.com/ingotcloud/ingot/internal/lab"
+	"github.com/ingotcloud/ingot/internal/lab/sim"
 )
 
 const (
@@ -30,7 +31,7 @@ func (b *bench) tenantNetworks(ctx context.Context) (goals []goal, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.takeDown()) }()
-	out, err := exec.CommandContext(ctx, c.program, "up", "--simulate", "2", "--fabric", lab.FabricOVN, "--home", c.folder()).CombinedOutput()
+	out, err := exec.CommandContext(ctx, c.program, "up", "--simulate", "2", "--fabric", sim.FabricOVN, "--home", c.folder()).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("ingot up: %w\n%s", err, out)
 	}
@@ -80,7 +81,7 @@ func (b *bench) tenantNetworks(ctx context.Context) (goals []goal, err error) {
 // networks are those of the operator's project, with a NIC that no server is on.
 type networks struct {
 	*gophercloud.ServiceClient
-	link *lab.Link
+	link lab.Link
 	ids  []string
 }
 

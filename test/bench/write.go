@@ -103,6 +103,11 @@ func (f *file) Boot(context.Context, agentapi.BootInto) (agentapi.BootResult, fu
 	return agentapi.BootResult{}, nil, errOnlyDeploys
 }
 
+// Rescue implements agent.Hardware.
+func (f *file) Rescue(context.Context, agentapi.Rescue) (func() error, error) {
+	return nil, errOnlyDeploys
+}
+
 // clean makes the file one great hole, which is how cleaning leaves a disk.
 func (f *file) clean(size int64) error {
 	return errors.Join(os.WriteFile(f.path, nil, 0o600), os.Truncate(f.path, size))

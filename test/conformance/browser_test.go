@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -22,7 +25,7 @@ import (
 const chromium = "/usr/bin/chromium"
 
 // patience with a page; a browser, a Python server and a cloud share the machine with other tests.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // quiet is how long no request may be under way until a page counts as loaded.
 const quiet = 400 * time.Millisecond
@@ -37,7 +40,6 @@ type browser struct {
 	underway map[network.RequestID]string // URLs
 	since    time.Time                    // of the last change of underway
 	bad      []string                     // answers of 400 and above, and exceptions of scripts
-	frames   int                          // that came over websockets
 }
 
 // openBrowser starts one that reaches this machine only. It ends with the test.
@@ -46,7 +48,7 @@ func openBrowser(t *testing.T, base, keep string) *browser {
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1600, 1200),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.UserDataDir(t.TempDir()),
-	)...)
+		chromedp.WSURLReadTimeout(patience))...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -80,8 +82,6 @@ func (b *browser) hear(event any) {
 		if e.BlockedReason != "" || e.Type == network.ResourceTypeDocument && !e.Canceled { // such as a frame that may not be one
 			b.bad = append(b.bad, fmt.Sprintf("a %s does not load: %s %s", e.Type, e.ErrorText, e.BlockedReason))
 		}
-	case *network.EventWebSocketFrameReceived:
-		b.frames++
 	case *runtime.EventExceptionThrown:
 		b.bad = append(b.bad, "a script of the page fails: "+exception(e.ExceptionDetails))
 	case *page.EventJavascriptDialogOpening:
@@ -123,6 +123,25 @@ func ask[T any](b *browser, script string) (T, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[T](script))
 }
 
+// askFrame evaluates a script in the page that the first frame of the page shows.
+func askFrame[T any](b *browser, script string) (value T, err error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	tree, err := chromedp.Call(ctx, page.GetFrameTree, cdp.Empty{})
+	if err != nil {
+		return value, err
+	}
+	if len(tree.FrameTree.ChildFrames) == 0 {
+		return value, errors.New("the page has no frame")
+	}
+	frame := tree.FrameTree.ChildFrames[0].Frame.ID
+	world, err := chromedp.Call(ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frame})
+	if err != nil {
+		return value, err
+	}
+	return chromedp.Run(ctx, chromedp.Evaluate[T](script, func(p *runtime.EvaluateParams) { p.ContextID = world.ExecutionContextID }))
+}
+
 // settle waits until the document is complete and no request was under way for a while.
 func (b *browser) settle(ctx context.Context) error {
 	for start := time.Now(); ; {
@@ -156,7 +175,7 @@ func (b *browser) open(path string) error {
 func (b *browser) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.bad, b.frames = nil, 0
+	b.bad = nil
 }
 
 // toasts are the error messages that a page shows: those of Django's pages and those of Angular's.
@@ -248,13 +267,30 @@ func visible(selector, text string) string {
 
 // click clicks on what can be seen of a selector, with the text in it.
 func (b *browser) click(selector, text string) error {
-	if err := b.until("a "+selector+" "+text, visible(selector, text)); err != nil {
-		return err
+	if err := b.press(visible(selector, text)); err != nil {
+		return fmt.Errorf("click on %s %s: %w", selector, text, err)
 	}
-	if _, err := ask[bool](b, `(`+visible(selector, text)+`.click(), true)`); err != nil {
+	return nil
+}
+
+// press clicks on what a script of the page gives, as soon as it gives something.
+func (b *browser) press(script string) error {
+	if err := b.until("something to click on", `(e => e && (e.click(), true))(`+script+`)`); err != nil {
 		return err
 	}
 	return b.do()
+}
+
+// tabs opens each tab of the page.
+func (b *browser) tabs() error {
+	const tabs = `document.querySelectorAll("#content_body ul.nav-tabs a, #content_body ul.nav-tabs li")`
+	number, err := ask[int](b, tabs+`.length`)
+	for n := 0; err == nil && n < number; n++ {
+		if _, err = ask[bool](b, fmt.Sprintf(`%s[%d]?.click() ?? true`, tabs, n)); err == nil {
+			err = b.do()
+		}
+	}
+	return err
 }
 
 // fill writes a value into a field.
@@ -301,13 +337,45 @@ func (b *browser) shows(selector, text string) error {
 	return b.do()
 }
 
-// streams waits for something to come over a websocket.
-func (b *browser) streams() error {
-	return b.await("a websocket to bring something", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.frames > 0
+// framed waits for a script of the page in the frame to give something true.
+func (b *browser) framed(what, script string) error {
+	return b.await(what, func() bool {
+		met, err := askFrame[bool](b, `!!(`+script+`)`)
+		return err == nil && met // it fails until the frame has loaded
 	})
+}
+
+// clickFramed clicks with the mouse in the middle of what the frame has of a selector.
+func (b *browser) clickFramed(selector string) error {
+	type point struct{ X, Y float64 }
+	corner, err := ask[point](b, `(e => { e.scrollIntoView(); const r = e.getBoundingClientRect(); return {x: r.x, y: r.y}; })(document.querySelector("iframe"))`)
+	if err != nil {
+		return err
+	}
+	middle, err := askFrame[point](b, fmt.Sprintf(`(r => ({x: r.x + r.width / 2, y: r.y + r.height / 2}))(document.querySelector(%s).getBoundingClientRect())`, js(selector)))
+	if err != nil {
+		return err
+	}
+	return b.do(chromedp.MouseClickXY(corner.X+middle.X, corner.Y+middle.Y))
+}
+
+// keys presses the keys of a text as a keyboard does, wherever the page has its focus; "\r" is Enter.
+func (b *browser) keys(text string) error {
+	for _, key := range text {
+		name := string(key)
+		if key == '\r' {
+			name = "Enter"
+		}
+		for _, event := range []input.DispatchKeyEventParams{
+			{Type: input.DispatchKeyEventTypeKeyDown, Key: name, Text: string(key), UnmodifiedText: string(key)},
+			{Type: input.DispatchKeyEventTypeKeyUp, Key: name},
+		} {
+			if _, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, event); err != nil {
+				return err
+			}
+		}
+	}
+	return b.do()
 }
 
 // steps are done one after the other, up to the first that fails.

@@ -31,8 +31,11 @@ type cloud struct {
 	provider *gophercloud.ProviderClient
 }
 
-// startCloud builds ingot and brings a cloud up. It ends with the test.
-func startCloud(t *testing.T) *cloud {
+// simulated is what `ingot up` is told for simulated machines on real networks.
+var simulated = []string{"--simulate", fmt.Sprint(machines), "--fabric", "ovn"}
+
+// startCloud builds ingot and brings a cloud up, as the arguments of `ingot up` say. It ends with the test.
+func startCloud(t *testing.T, how ...string) *cloud {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "ingot-conformance-")
 	if err != nil {
@@ -48,12 +51,12 @@ func startCloud(t *testing.T) *cloud {
 			t.Error(err)
 		}
 	})
-	build := exec.Command("go", "build", "-o", program, "./cmd/ingot")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", folder+"/", "./cmd/...", "./internal/lab/tenantimage/cloudstart")
 	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
 	}
-	c.run(program, "up", "--simulate", fmt.Sprint(machines), "--fabric", "ovn", "--home", c.home)
+	c.run(program, append([]string{"up", "--home", c.home}, how...)...)
 	c.login()
 	return c
 }

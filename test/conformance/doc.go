@@ -9,10 +9,14 @@
 //	make conformance RUN='^tempest\.api\.image'              one of them
 //
 // horizon_test.go opens OpenStack's own dashboard (horizon/) in a browser: every page that horizon.panels has, and what
-// tenants do most, by clicks; what fails is in horizon.failing. It is not part of CI:
+// people do most, by clicks; what fails is in horizon.failing. CI does a little of it (horizonFast), which takes a minute
+// and a half, and two more where Horizon's root folder is not in the cache yet:
 //
-//	make horizon                                             every page and story
+//	make horizon                                             every page and story, in three minutes
 //	make horizon RUN='^story launch'                         one of them
+//	make horizon RACK=1                                      the consoles of a machine of QEMU's that boots
+//
+// Screenshots are kept in build/horizon.
 //
 // Tempest's own sleeps make the network suite long: -tempest.workers=10 is a third of the time. With Debian's package
 // neutron-tempest-plugin its tests run too: -tempest.run='^neutron_tempest_plugin\.api'.

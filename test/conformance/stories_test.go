@@ -1,13 +1,13 @@
 package conformance
 
-// story is what a tenant does by clicks, from the page it begins at.
+// story is what somebody does by clicks, from the page it begins at.
 type story struct {
 	name, page string
 	does       func(*browser) error
 	refusals   []string // that belong to it
 }
 
-// stories build on each other, in this order.
+// stories are a member's; they build on each other, in this order.
 var stories = []story{
 	{"key pair", "/project/key_pairs/", makeKeyPair, nil},
 	{"network", "/project/networks/", makeNetwork, nil},
@@ -15,13 +15,30 @@ var stories = []story{
 	{"security group", "/project/security_groups/", makeSecurityGroup, nil},
 	{"floating IP", "/project/floating_ips/", allocateFloatingIP, nil},
 	{"launch", "/project/instances/", launch, nil},
-	{"console", "/project/instances/", openConsole, nil},
+	{"server", "/project/instances/", lookAtServer, nil},
 	{"soft reboot", "/project/instances/", rowAction("soft_reboot"), nil},
-	{"reboot", "/project/instances/", rowAction("reboot"), nil},
+	{"reboot", "/project/instances/", rowAction("reboot"), nil}, // what boots within a second of its order is not recorded yet
+	{"console", "/project/instances/", useConsole, nil},
 	{"log", "/project/instances/", readLog, nil},
 	{"associate floating IP", "/project/floating_ips/", associateFloatingIP, nil},
+}
+
+// adminStories are the admin's, while what the member has made is there.
+var adminStories = []story{
+	{"node", "/admin/ironic/", lookAtNode, nil},
+	{"node maintenance", "/admin/ironic/", maintainNode, nil},
+}
+
+// farewells are the member's again, after all pages were seen.
+var farewells = []story{
 	{"release floating IP", "/project/floating_ips/", releaseFloatingIP, nil},
 	{"delete", "/project/instances/", deleteServer, []string{"/project/instances/?action=row_update", "/compute/v2.1/servers/"}}, // the row asks until it is gone
+}
+
+// rackStories are a member's with the server that `ingot up` has made, on a machine that boots.
+var rackStories = []story{
+	{"rack console", "/project/instances/", typeAtGetty, nil},
+	{"rack log", "/project/instances/", readKernelLog, nil},
 }
 
 // made is the name of everything that the stories make.
@@ -139,27 +156,56 @@ func launch(b *browser) error {
 	)
 }
 
-// server opens a tab of the server that was launched.
-func server(b *browser, tab string) error {
+// server opens a tab of a server.
+func server(b *browser, name, tab string) error {
 	return steps(
-		func() error { return b.click("#instances a", made) },
+		func() error { return b.click("#instances a", name) },
 		func() error { return b.click("ul.nav-tabs a", tab) },
 	)
 }
 
-func readLog(b *browser) error {
+// lookAtServer opens the tabs that show what a server is.
+func lookAtServer(b *browser) error {
 	return steps(
-		func() error { return server(b, "Log") },
-		func() error { return b.shows(content+" pre", "login:") },
+		func() error { return server(b, made, "Overview") },
+		func() error { return b.shows(content, "bm.small") },
+		func() error { return b.click("ul.nav-tabs a", "Interfaces") },
+		func() error { return b.shows(row, "192.168.77.") },
+		func() error { return b.click("ul.nav-tabs a", "Action Log") },
+		func() error { return b.shows(row, "Create") },
 	)
 }
 
-// openConsole sees the console's own page within Horizon's, connected.
-func openConsole(b *browser) error {
+// typed is what a tenant types on the console. It is a line: the log is made of them.
+const typed = "typed-in-horizon"
+
+// useConsole types on the serial line of the console's own page, which Horizon shows in a frame, and sees the echo.
+func useConsole(b *browser) error {
 	return steps(
-		func() error { return server(b, "Console") },
-		func() error { return b.shows(content+" iframe", "") },
-		b.streams,
+		func() error { return server(b, made, "Console") },
+		func() error { return b.framed("the login prompt", screen+`.includes("login:")`) },
+		func() error { return typeOnConsole(b, typed+"\r") },
+		func() error { return b.framed("the echo", screen+`.includes("`+typed+`")`) },
+	)
+}
+
+// screen is a script for what the terminal in the console's page shows, spaces being what they are.
+const screen = `(document.querySelector(".xterm-rows")?.textContent ?? "").replaceAll("\u00a0", " ")`
+
+// typeOnConsole clicks into the terminal of the console's page and types there.
+func typeOnConsole(b *browser, text string) error {
+	return steps(
+		func() error { return b.clickFramed("#terminal") },
+		func() error { return b.keys(text) },
+	)
+}
+
+// readLog finds there what the system said and what was typed.
+func readLog(b *browser) error {
+	return steps(
+		func() error { return server(b, made, "Log") },
+		func() error { return b.shows(content+" pre", "login:") },
+		func() error { return b.shows(content+" pre", typed) },
 	)
 }
 
@@ -228,5 +274,68 @@ func deleteServer(b *browser) error {
 		func() error {
 			return b.until("the server to be gone", `!document.querySelector(`+js(mine)+`)`)
 		},
+	)
+}
+
+// booted is the name of the server on a machine that boots.
+const booted = "demo"
+
+// typeAtGetty gives the login prompt a name: the terminal driver echoes it, and what getty starts then answers.
+func typeAtGetty(b *browser) error {
+	return steps(
+		func() error { return server(b, booted, "Console") },
+		func() error { return b.framed("the login prompt", screen+`.includes("login:")`) },
+		func() error { return typeOnConsole(b, typed) },
+		func() error { return b.framed("the echo", screen+`.includes("login: `+typed+`")`) },
+		func() error { return typeOnConsole(b, "\r") },
+		func() error { return b.framed("an answer", screen+`.includes("This image takes no passwords")`) },
+	)
+}
+
+// readKernelLog asks for more lines than the tab shows at first, which has the kernel's first one.
+func readKernelLog(b *browser) error {
+	return steps(
+		func() error { return server(b, booted, "Log") },
+		func() error { return b.shows(content+" pre", typed) },
+		func() error { return b.fill("#tail_length input[name=length]", "2000") },
+		func() error { return b.click("#tail_length button", "Go") },
+		func() error { return b.shows(content+" pre", "Linux version") },
+	)
+}
+
+// node is the row of a machine that has no server: machines are listed by name, and servers have the last ones.
+const node = "m1"
+
+// nodeRow is a script for its row.
+var nodeRow = visible(row, node)
+
+// lookAtNode opens what ironic-ui shows of a machine.
+func lookAtNode(b *browser) error {
+	return steps(
+		func() error { return b.click(row+" a", node) },
+		func() error { return b.shows(content, "Provision State") },
+		b.tabs,
+	)
+}
+
+// maintainNode puts a machine into maintenance, and back.
+func maintainNode(b *browser) error {
+	choose := func(action string) func() error {
+		return func() error {
+			return steps(
+				func() error { return b.press(nodeRow + `?.querySelector(".dropdown-toggle")`) },
+				func() error { return b.click(row+" .dropdown-menu a", action) },
+			)
+		}
+	}
+	return steps(
+		choose("Maintenance On"),
+		func() error { return b.fill(".modal textarea, .modal input", "a disk is replaced") },
+		func() error { return b.click(".modal .btn-primary", "") },
+		func() error {
+			return b.until("the machine to be in maintenance", nodeRow+`?.innerText.includes("Yes")`)
+		},
+		choose("Maintenance Off"),
+		func() error { return b.until("the machine to be in use again", nodeRow+`?.innerText.includes("No")`) },
 	)
 }

@@ -48,7 +48,7 @@ func TestTempest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := startCloud(t)
+	c := startCloud(t, simulated...)
 	results := tempest(t, c, selection(t))
 	report(results)
 	for _, wrong := range compare(results, failing, "tempest.failing") {

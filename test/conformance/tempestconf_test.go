@@ -43,7 +43,7 @@ func (c *cloud) tempestConf(folder string) map[string]section {
 			// ServerGroupAffinityFilter would have it.
 			"scheduler_enabled_filters": "AvailabilityZoneFilter,AggregateInstanceExtraSpecsFilter,AggregateMultiTenancyIsolation,DifferentHostFilter,ServerGroupAntiAffinityFilter",
 			// Verbs of disks that are kept elsewhere.
-			"shelve": false, "snapshot": false, "rescue": false, "interface_attach": true, "volume_backed_live_migration": false,
+			"shelve": false, "snapshot": false, "rescue": true, "interface_attach": true, "volume_backed_live_migration": false,
 			"console_output": false, "vnc_console": false, "spice_console": false, "serial_console": false, "rdp_console": false,
 			"enable_instance_password": false, // nobody sets a password on a machine of the tenant's own
 			"disk_config":              true, "config_drive": true, "metadata_service": false,

@@ -132,7 +132,10 @@ func (c *client) provision(name, verb string) {
 
 func (c *client) enrol(m *computer, info object) {
 	c.t.Helper()
-	c.do("POST", "/baremetal/v1/nodes", object{"name": m.name, "driver": "redfish", "driver_info": info, "resource_class": "baremetal"}, nil)
+	var made node
+	c.do("POST", "/baremetal/v1/nodes", object{"name": m.name, "driver": "redfish", "driver_info": info, "resource_class": "baremetal"}, &made)
+	link := object{"switch_id": "52:54:00:fa:ff:01", "switch_info": "ovs", "port_id": "nic-of-" + m.name}
+	c.do("POST", "/baremetal/v1/ports", object{"node_uuid": made.UUID, "address": m.mac, "local_link_connection": link}, nil)
 }
 
 // awaitNode waits for a machine's state; an error on the way is the end.
@@ -197,12 +200,10 @@ func (c *client) fill() {
 	c.do("POST", "/compute/v2.1/flavors/"+c.flavor+"/os-extra_specs", object{"extra_specs": object{"resources:CUSTOM_BAREMETAL": "1"}}, nil)
 	c.image = c.newImage("tiny")
 	c.do("PUT", "/image/v2/images/"+c.image+"/file", noise(1<<20), nil)
-	var networks struct{ Networks []struct{ ID string } }
-	c.do("GET", "/network/v2.0/networks?name=flat", nil, &networks)
-	if len(networks.Networks) != 1 {
-		c.t.Fatalf("the networks are %+v", networks)
-	}
-	c.network = networks.Networks[0].ID
+	var net struct{ Network struct{ ID string } }
+	c.do("POST", "/network/v2.0/networks", object{"network": object{"name": "net"}}, &net)
+	c.network = net.Network.ID
+	c.do("POST", "/network/v2.0/subnets", object{"subnet": object{"network_id": c.network, "ip_version": 4, "cidr": "192.168.10.0/24"}}, nil)
 }
 
 func (c *client) newImage(name string) string {

@@ -104,7 +104,7 @@ func newServer(t *testing.T, namespace string, o options) *server {
 	listen := freeAddress(t)
 	s.url = "http://" + listen
 	text, err := yaml.Marshal(object{
-		"home": o.home, "listen": listen, "database": s.database, "machines": machines, "network": object{"cidr": "10.77.0.0/24", "first": "10.77.0.100", "last": "10.77.0.250"}, "images": object{"folder": o.images},
+		"home": o.home, "listen": listen, "database": s.database, "machines": machines, "images": object{"folder": o.images}, "ovn": object{"pretend": true},
 		"identity": object{"admin_password": adminPassword},
 	})
 	if err != nil {

@@ -246,6 +246,11 @@ func fetch(ctx context.Context, images agent.Images, image string, size int64) e
 	return errors.Join(err, body.Close())
 }
 
+// Rescue implements agent.Hardware: nothing here asks for it.
+func (h *hardware) Rescue(context.Context, agentapi.Rescue) (func() error, error) {
+	return nil, errors.New("this computer has no rescue system")
+}
+
 // Boot jumps into the tenant's kernel.
 func (h *hardware) Boot(context.Context, agentapi.BootInto) (agentapi.BootResult, func() error, error) {
 	c := (*computer)(h)

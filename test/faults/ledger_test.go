@@ -25,6 +25,8 @@ var ledger = []struct{ wrong, query string }{
 	{"a port is left", `SELECT p.id || ' of ' || p.device FROM network_port p LEFT JOIN instance i ON i.id = p.device AND i.deleted_at IS NULL WHERE i.id IS NULL`},
 	{"an active server has not its one port", `SELECT i.name FROM instance i LEFT JOIN network_port p ON p.device = i.id AND p.host = i.machine
 		WHERE i.deleted_at IS NULL GROUP BY i.id, i.name HAVING count(p.id) <> 1`},
+	{"an active server's port is not carried", `SELECT p.id FROM network_port p JOIN instance i ON i.id = p.device AND i.deleted_at IS NULL
+		WHERE i.vm_state = 'active' AND NOT p.up`},
 	{"an image is held", `SELECT holder FROM image_hold`},
 	{"an image's data are left", `SELECT blobs FROM image_trash`},
 	{"a command is open", `SELECT id || ' is ' || state FROM machine_command WHERE state IN ('pending', 'running')`},

@@ -16,6 +16,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/agent/failure"
 	"github.com/ingotcloud/ingot/internal/agent/inventory"
 	"github.com/ingotcloud/ingot/internal/agent/kexec"
+	"github.com/ingotcloud/ingot/internal/agent/rescue"
 	"github.com/ingotcloud/ingot/internal/agentapi"
 )
 
@@ -131,6 +132,14 @@ func (m *Machine) Boot(_ context.Context, order agentapi.BootInto) (agentapi.Boo
 		m.Log.Error("the jump failed, rebooting through the firmware", "error", err)
 		return reboot()
 	}, nil
+}
+
+// Rescue implements agent.Hardware.
+func (m *Machine) Rescue(_ context.Context, order agentapi.Rescue) (func() error, error) {
+	if err := rescue.Prepare(order); err != nil {
+		return nil, failure.Wrap(err, agentapi.FaultRequest, "The machine was not started with a rescue system.")
+	}
+	return rescue.Enter, nil
 }
 
 func (m *Machine) loadKernel(id string) (kexec.Entry, error) {

@@ -161,15 +161,15 @@ func arrive(t *testing.T, rig *machinetest.Rig, c *machinetest.Computer) *caller
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, artefact, err := rig.Service.Artefact(t.Context(), boot.Key)
+	artefact, err := rig.Service.Artefact(t.Context(), boot.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	guest := &caller{t: t, url: artefact.URL, secret: strings.Repeat("5e", 32), client: &http.Client{Transport: &http.Transport{
+	guest := &caller{t: t, url: artefact.Params.URL, secret: strings.Repeat("5e", 32), client: &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the pin is internal/agent's to check, and its tests do
 	}}}
 	t.Cleanup(guest.client.CloseIdleConnections)
-	status, text := guest.do("POST", agentapi.PathHello, agentapi.Hello{Token: artefact.Token, Secret: guest.secret})
+	status, text := guest.do("POST", agentapi.PathHello, agentapi.Hello{Token: artefact.Params.Token, Secret: guest.secret})
 	var welcome agentapi.Welcome
 	if err := json.Unmarshal([]byte(text), &welcome); status != 200 || err != nil || welcome.Session == "" || welcome.Now.IsZero() {
 		t.Fatalf("hello: %d %s", status, text)

@@ -42,3 +42,9 @@ func TestEmptyAndTruthful(t *testing.T) {
 		}
 	}
 }
+
+func TestBrokenRequests(t *testing.T) {
+	d := cinder.Dialect()
+	b := Broken{Server: Serve(t, d), Dialect: d, Bodies: Bodies{"*": `{"thing": {"name": "x"}}`}}
+	b.Run(t)
+}

@@ -108,6 +108,10 @@ func TestPageInABrowser(t *testing.T) {
 		t.Error(address)
 	}
 	keep(t, "wide.png", run(b, chromedp.FullScreenshot(100)))
+	run(b, chromedp.Click("#theme"))
+	run(b, chromedp.Click(`[data-view="both"]`))
+	b.shows(`document.querySelector("#rfb").getBoundingClientRect().height === document.querySelector("#terminal").getBoundingClientRect().height`)
+	keep(t, "dark.png", run(b, chromedp.FullScreenshot(100)))
 	if text, err := s.consoles.Tail(t.Context(), i, -1); err != nil || !strings.Contains(text, "typed in the browser") {
 		t.Errorf("%q, %v", text, err)
 	}

@@ -1,9 +1,7 @@
 package ironic_test
 
 import (
-	"encoding/json"
 	"maps"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,27 +23,8 @@ var notOurs = map[string]string{
 
 // The recorded answers of a real Ironic (Zed): ours have the same status, the same keys and the same types.
 func TestGolden(t *testing.T) {
-	files, err := os.ReadDir("testdata/golden")
-	if err != nil || len(files) < 30 {
-		t.Fatalf("%d files, %v", len(files), err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile("testdata/golden/" + file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var recorded struct {
-			Request  struct{ Method, Path, Query string }
-			Version  string
-			Body     any
-			Status   int
-			Location bool
-			Response any
-		}
-		if err := json.Unmarshal(text, &recorded); err != nil {
-			t.Fatal(err)
-		}
-		name := strings.TrimSuffix(file.Name(), ".json")
+	for _, recorded := range Recordings(t, 30) {
+		name := recorded.Name
 		t.Run(name, func(t *testing.T) {
 			if why := notOurs[name]; why != "" {
 				t.Skip(why)
@@ -80,13 +59,7 @@ func TestGolden(t *testing.T) {
 			if location := got.Header.Get("Location"); (location != "") != recorded.Location {
 				t.Errorf("Location: %q", location)
 			}
-			if wanted, ok := recorded.Response.(map[string]any); ok {
-				for _, difference := range shape.Differences(wanted, got.Body) {
-					t.Error(difference)
-				}
-			} else if got.Text != "" {
-				t.Errorf("a body: %s", got.Text)
-			}
+			shape.Check(t, recorded, got)
 		})
 	}
 }

@@ -1,8 +1,6 @@
 package keystone_test
 
 import (
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -26,40 +24,13 @@ func TestGolden(t *testing.T) {
 		"POST_v3_users": object{"user": object{"name": "hzuser", "domain_id": "default", "default_project_id": c.DemoProject.ID, "password": "p", "enabled": true,
 			"options": object{"lock_password": false}}},
 	}
-	files, err := os.ReadDir("testdata/golden")
-	if err != nil || len(files) < 20 {
-		t.Fatalf("%d files, %v", len(files), err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile("testdata/golden/" + file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var recorded struct {
-			Request  struct{ Method, Path, Query string }
-			Status   int
-			Response any
-		}
-		if err := json.Unmarshal(text, &recorded); err != nil {
-			t.Fatal(err)
-		}
-		name := strings.TrimSuffix(file.Name(), ".json")
-		t.Run(name, func(t *testing.T) {
+	for _, recorded := range osapitest.Recordings(t, 20) {
+		t.Run(recorded.Name, func(t *testing.T) {
 			path := "/identity" + ourIDs(recorded.Request.Path, c)
 			if recorded.Request.Query != "" {
 				path += "?" + ourIDs(recorded.Request.Query, c)
 			}
-			got := c.Do(c.admin, recorded.Request.Method, path, bodies[name], "X-Subject-Token: "+c.admin)
-			if got.Status != recorded.Status {
-				t.Fatalf("%s: %d %s, want %d", path, got.Status, got.Text, recorded.Status)
-			}
-			if wanted, ok := recorded.Response.(map[string]any); ok {
-				for _, difference := range shape.Differences(wanted, got.Body) {
-					t.Error(difference)
-				}
-			} else if got.Text != "" {
-				t.Errorf("a body: %s", got.Text)
-			}
+			shape.Check(t, recorded, c.Do(c.admin, recorded.Request.Method, path, bodies[recorded.Name], "X-Subject-Token: "+c.admin))
 		})
 	}
 }

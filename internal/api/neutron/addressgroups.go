@@ -38,7 +38,7 @@ func addressGroupMeta(g *securitygroup.AddressGroup) network.Meta {
 
 func (a *api) listAddressGroups(r *osapi.Request) (any, error) {
 	q := r.Query()
-	found, err := a.groups.AddressGroups(r.Context(), a.db, groupViewer(r), securitygroup.Filter{IDs: q.Strings("id"), Projects: projects(q)})
+	found, err := a.groups.AddressGroups(r.Context(), a.db, viewer(r), securitygroup.Filter{IDs: q.Strings("id"), Projects: projects(q)})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (a *api) listAddressGroups(r *osapi.Request) (any, error) {
 }
 
 func (a *api) showAddressGroup(r *osapi.Request) (any, error) {
-	g, err := a.groups.AddressGroup(r.Context(), a.db, groupViewer(r), r.Path("id"))
+	g, err := a.groups.AddressGroup(r.Context(), a.db, viewer(r), r.Path("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (a *api) deleteAddressGroup(r *osapi.Request) (any, error) {
 }
 
 func (a *api) addressGroupOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
-	g, err := a.groups.AddressGroup(r.Context(), q, groupViewer(r), r.Path("id"))
+	g, err := a.groups.AddressGroup(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/qos"
 	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 	"github.com/ingotcloud/ingot/internal/trunk"
 )
 
@@ -243,8 +244,8 @@ func failure(exception string, kind fault.Kind, format string, args ...any) erro
 	return &osapi.Error{Type: exception, Err: fault.New(kind, format, args...)}
 }
 
-func viewer(r *osapi.Request) network.Viewer {
-	return network.Viewer{Project: r.Caller.ProjectID, All: r.Caller.ReadsAll()}
+func viewer(r *osapi.Request) tenancy.Viewer {
+	return tenancy.Viewer{Project: r.Caller.ProjectID, All: r.Caller.ReadsAll()}
 }
 
 // mayWrite fails for callers who see a thing but may not change it.

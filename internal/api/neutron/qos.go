@@ -40,10 +40,8 @@ func policyMeta(p *qos.Policy) network.Meta {
 	return network.Meta{ID: p.ID, Project: p.Project, Name: p.Name, Description: p.Description, Tags: p.Tags, Revision: p.Revision, Created: p.Created, Updated: p.Updated}
 }
 
-func policyViewer(r *osapi.Request) qos.Viewer { return qos.Viewer(viewer(r)) }
-
 func (a *api) listPolicies(r *osapi.Request) (any, error) {
-	found, err := a.policies.Policies(r.Context(), a.db, policyViewer(r))
+	found, err := a.policies.Policies(r.Context(), a.db, viewer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +53,7 @@ func (a *api) listPolicies(r *osapi.Request) (any, error) {
 }
 
 func (a *api) showPolicy(r *osapi.Request) (any, error) {
-	p, err := a.policies.Policy(r.Context(), a.db, policyViewer(r), r.Path("id"))
+	p, err := a.policies.Policy(r.Context(), a.db, viewer(r), r.Path("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +133,7 @@ func (a *api) deletePolicy(r *osapi.Request) (any, error) {
 }
 
 func (a *api) policyOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
-	p, err := a.policies.Policy(r.Context(), q, policyViewer(r), r.Path("id"))
+	p, err := a.policies.Policy(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

@@ -77,7 +77,7 @@ func (q qosRules) key(r *osapi.Request) string {
 }
 
 func (q qosRules) list(r *osapi.Request) (any, error) {
-	p, err := q.policies.Policy(r.Context(), q.db, policyViewer(r), r.Path("policy"))
+	p, err := q.policies.Policy(r.Context(), q.db, viewer(r), r.Path("policy"))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (q qosRules) list(r *osapi.Request) (any, error) {
 }
 
 func (q qosRules) show(r *osapi.Request) (any, error) {
-	_, rule, err := q.policies.Rule(r.Context(), q.db, policyViewer(r), r.Path("policy"), q.kind, r.Path("id"))
+	_, rule, err := q.policies.Rule(r.Context(), q.db, viewer(r), r.Path("policy"), q.kind, r.Path("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (q qosRules) show(r *osapi.Request) (any, error) {
 }
 
 func (q qosRules) refuse(r *osapi.Request) (any, error) {
-	if _, err := q.policies.Policy(r.Context(), q.db, policyViewer(r), r.Path("policy")); err != nil {
+	if _, err := q.policies.Policy(r.Context(), q.db, viewer(r), r.Path("policy")); err != nil {
 		return nil, err
 	}
 	return nil, fault.New(fault.Unsupported, "This cloud's network cannot hold %s rules. GET /v2.0/qos/rule-types names those that it can.", q.kind)
@@ -206,7 +206,7 @@ func (q qosRules) delete(r *osapi.Request) (any, error) {
 
 // policyOfRule: rules have no revision of their own; If-Match is about the policy's.
 func (q qosRules) policyOfRule(r *osapi.Request, querier db.Querier) (network.Meta, error) {
-	p, _, err := q.policies.Rule(r.Context(), querier, policyViewer(r), r.Path("policy"), q.kind, r.Path("id"))
+	p, _, err := q.policies.Rule(r.Context(), querier, viewer(r), r.Path("policy"), q.kind, r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

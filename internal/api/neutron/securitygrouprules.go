@@ -64,7 +64,7 @@ func (a *api) listSecurityGroupRules(r *osapi.Request) (any, error) {
 }
 
 func (a *api) showSecurityGroupRule(r *osapi.Request) (any, error) {
-	g, rule, err := a.groups.Rule(r.Context(), a.db, groupViewer(r), r.Path("id"))
+	g, rule, err := a.groups.Rule(r.Context(), a.db, viewer(r), r.Path("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (a *api) createSecurityGroupRule(r *osapi.Request, tx *db.Tx, b *securityGr
 	if err != nil {
 		return nil, err
 	}
-	g, err := a.groups.Group(r.Context(), tx, groupViewer(r), spec.Group)
+	g, err := a.groups.Group(r.Context(), tx, viewer(r), spec.Group)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (a *api) createSecurityGroupRule(r *osapi.Request, tx *db.Tx, b *securityGr
 			return nil, fault.New(fault.Invalid, "A rule belongs to the project of its security group, which is not %s.", project)
 		}
 	}
-	rule, err := a.groups.CreateRule(r.Context(), tx, groupViewer(r), spec)
+	rule, err := a.groups.CreateRule(r.Context(), tx, viewer(r), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (a *api) deleteSecurityGroupRule(r *osapi.Request) (any, error) {
 }
 
 func (a *api) groupRuleOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
-	_, rule, err := a.groups.Rule(r.Context(), q, groupViewer(r), r.Path("id"))
+	_, rule, err := a.groups.Rule(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

@@ -40,8 +40,6 @@ func groupMeta(g *securitygroup.Group) network.Meta {
 	return network.Meta{ID: g.ID, Project: g.Project, Name: g.Name, Description: g.Description, Tags: g.Tags, Revision: g.Revision, Created: g.Created, Updated: g.Updated}
 }
 
-func groupViewer(r *osapi.Request) securitygroup.Viewer { return securitygroup.Viewer(viewer(r)) }
-
 // listSecurityGroups makes the default group of the project asked about first, as Neutron does.
 func (a *api) listSecurityGroups(r *osapi.Request) (any, error) {
 	all, err := a.groupsAsked(r, "id")
@@ -69,11 +67,11 @@ func (a *api) groupsAsked(r *osapi.Request, id string) ([]*securitygroup.Group, 
 			return nil, err
 		}
 	}
-	return a.groups.Groups(r.Context(), a.db, groupViewer(r), asked)
+	return a.groups.Groups(r.Context(), a.db, viewer(r), asked)
 }
 
 func (a *api) showSecurityGroup(r *osapi.Request) (any, error) {
-	g, err := a.groups.Group(r.Context(), a.db, groupViewer(r), r.Path("id"))
+	g, err := a.groups.Group(r.Context(), a.db, viewer(r), r.Path("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +130,7 @@ func (a *api) updateSecurityGroup(r *osapi.Request) (any, error) {
 			return err
 		}
 		var err error
-		g, err = a.groups.Group(r.Context(), tx, groupViewer(r), r.Path("id"))
+		g, err = a.groups.Group(r.Context(), tx, viewer(r), r.Path("id"))
 		return err
 	})
 	if err != nil {
@@ -148,7 +146,7 @@ func (a *api) deleteSecurityGroup(r *osapi.Request) (any, error) {
 }
 
 func (a *api) groupOf(r *osapi.Request, q db.Querier) (network.Meta, error) {
-	g, err := a.groups.Group(r.Context(), q, groupViewer(r), r.Path("id"))
+	g, err := a.groups.Group(r.Context(), q, viewer(r), r.Path("id"))
 	if err != nil {
 		return network.Meta{}, err
 	}

@@ -26,10 +26,13 @@ var actions = map[string]action{
 	"reboot":              {do: (*api).reboot},
 	"rebuild":             {do: (*api).rebuild},
 	"forceDelete":         {do: (*api).forceDelete},
+	"rescue":              {do: (*api).rescue},
+	"unrescue":            {do: (*api).unrescue},
 	"lock":                {do: (*api).lock},
 	"unlock":              {do: (*api).unlock},
 	"os-getConsoleOutput": {do: (*api).consoleOutput},
 	"os-resetState":       {admin: true, do: (*api).resetState},
+	"trigger_crash_dump":  {span: osapi.Since(2, 17), do: (*api).crashDump},
 	"os-getVNCConsole":    {do: oldConsole("vnc")}, "os-getSPICEConsole": {do: oldConsole("spice")}, "os-getRDPConsole": {do: oldConsole("rdp")},
 	"os-getSerialConsole": {do: oldConsole("serial")},
 
@@ -41,11 +44,11 @@ var actions = map[string]action{
 	"removeFixedIp":       {span: osapi.Until(2, 43), do: (*api).removeFixedIP},
 
 	"unpause": {do: notInState("unpause")}, "resume": {do: notInState("resume")}, "unshelve": {do: notInState("unshelve")},
-	"unrescue": {do: notInState("unrescue")}, "restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
+	"restore": {do: notInState("restore")}, "shelveOffload": {admin: true, do: notInState("shelveOffload")},
 	"confirmResize": {do: notInState("confirmResize")}, "revertResize": {do: notInState("revertResize")},
 
-	"createImage": {do: cannot}, "createBackup": {do: cannot}, "resize": {do: cannot}, "rescue": {do: cannot},
-	"pause": {do: cannot}, "suspend": {do: cannot}, "shelve": {do: cannot}, "changePassword": {do: cannot}, "trigger_crash_dump": {do: cannot},
+	"createImage": {do: cannot}, "createBackup": {do: cannot}, "resize": {do: cannot},
+	"pause": {do: cannot}, "suspend": {do: cannot}, "shelve": {do: cannot}, "changePassword": {do: cannot},
 	"resetNetwork": {admin: true, do: cannot}, "injectNetworkInfo": {admin: true, do: cannot},
 	"evacuate": {admin: true, do: cannot}, "migrate": {admin: true, do: cannot}, "os-migrateLive": {admin: true, do: cannot},
 }
@@ -149,6 +152,18 @@ func (a *api) resetState(r *osapi.Request, i *instance.Instance, arguments json.
 		return nil, invalid("state", strconv.Quote(clip(to.State)), "It is neither active nor error.")
 	}
 	return accepted(a.Instances.ResetState(r.Context(), i.ID, by(r), state))
+}
+
+// crashDump takes null only. Where Nova's driver cannot, it says 400.
+func (a *api) crashDump(r *osapi.Request, i *instance.Instance, arguments json.RawMessage) (any, error) {
+	if string(arguments) != "null" {
+		return nil, invalid("trigger_crash_dump", clip(string(arguments)), "It is not null.")
+	}
+	err := a.Instances.Interrupt(r.Context(), writer(r), i.ID, by(r))
+	if fault.Is(err, fault.Unsupported) {
+		err = fault.Wrap(err, fault.Invalid, "Unable to trigger crash dump: %s", fault.Message(err))
+	}
+	return accepted(err)
 }
 
 // consoleOutput gives the last lines; length may be a number, digits, null or absent for all.

@@ -13,10 +13,13 @@ var actionFields = osapi.Fields{"updated_at": osapi.Since(2, 58)}
 
 func actionView(r *osapi.Request, x *instance.Action) object {
 	shown := object{
-		"action": x.Action, "instance_uuid": x.Instance, "request_id": x.Request, "user_id": x.Owner, "project_id": x.Project,
+		"action": x.Action, "instance_uuid": x.Instance, "request_id": x.Request, "user_id": null(x.Owner), "project_id": x.Project,
 		"start_time": osapi.Naive(x.Started), "updated_at": osapi.Naive(x.Updated), "message": nil,
 	}
-	if x.Failed {
+	switch {
+	case x.Failed && x.Event.Words != "": // the list alone says what it was
+		shown["message"] = x.Event.Words
+	case x.Failed:
 		shown["message"] = "Error"
 	}
 	return actionFields.Trim(shown, r.Version)
@@ -102,6 +105,9 @@ func (a *api) showAction(r *osapi.Request) (any, error) {
 	for n, step := range steps {
 		events[n] = eventView(r, i, step, running)
 	}
+	if x.Event.Name != "" {
+		events = append(events, ownEvent(r, i, x))
+	}
 	shown := actionView(r, x)
 	shown["events"] = events
 	return object{"instanceAction": shown}, nil
@@ -128,6 +134,25 @@ func eventView(r *osapi.Request, i *instance.Instance, step workflow.StepRecord,
 	}
 	if r.Caller.ReadsAll() {
 		shown["host"], shown["traceback"] = i.Machine, null(step.Err)
+	}
+	return eventFields.Trim(shown, r.Version)
+}
+
+// ownEvent is the only one of an action that no run does.
+func ownEvent(r *osapi.Request, i *instance.Instance, x *instance.Action) object {
+	e := &x.Event
+	shown := object{
+		"event": e.Name, "start_time": osapi.Naive(x.Started), "finish_time": osapi.Naive(e.Ended), "result": nil,
+		"traceback": nil, "hostId": hostID(i), "details": e.Words,
+	}
+	switch {
+	case e.Failed:
+		shown["result"] = "Error"
+	case !e.Ended.IsZero():
+		shown["result"] = "Success"
+	}
+	if r.Caller.ReadsAll() {
+		shown["host"] = i.Machine
 	}
 	return eventFields.Trim(shown, r.Version)
 }

@@ -16,10 +16,6 @@ import (
 
 // Nova gave floating IPs up with 2.36, and leading them to servers with 2.44; until then it passes them on to the network.
 
-func networkViewer(r *osapi.Request) network.Viewer {
-	return network.Viewer{Project: r.Caller.ProjectID}
-}
-
 // floatingViews shows floating IPs with the names of their networks and the servers that they lead to.
 func (a *api) floatingViews(r *osapi.Request, list ...*router.FloatingIP) ([]object, error) {
 	w := &wiring{names: map[string]string{}}
@@ -45,7 +41,7 @@ func (a *api) floatingViews(r *osapi.Request, list ...*router.FloatingIP) ([]obj
 }
 
 func (a *api) listFloatingIPs(r *osapi.Request) (any, error) {
-	all, err := a.Routers.FloatingIPs(r.Context(), a.DB, networkViewer(r), router.FloatingIPFilter{})
+	all, err := a.Routers.FloatingIPs(r.Context(), a.DB, ofProject(r), router.FloatingIPFilter{})
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +51,7 @@ func (a *api) listFloatingIPs(r *osapi.Request) (any, error) {
 
 // floatingIP is the one of the path.
 func (a *api) floatingIP(r *osapi.Request, q db.Querier) (*router.FloatingIP, error) {
-	f, err := a.Routers.FloatingIP(r.Context(), q, networkViewer(r), r.Path("id"))
+	f, err := a.Routers.FloatingIP(r.Context(), q, ofProject(r), r.Path("id"))
 	if fault.Is(err, fault.NotFound) {
 		return nil, fault.New(fault.NotFound, "Floating IP not found for ID %s", clip(r.Path("id")))
 	}
@@ -95,7 +91,7 @@ func (a *api) createFloatingIP(r *osapi.Request) (any, error) {
 	}
 	var made *router.FloatingIP
 	err = a.DB.Tx(r.Context(), func(tx *db.Tx) (err error) {
-		made, err = a.Routers.CreateFloatingIP(r.Context(), tx, networkViewer(r), router.NewFloatingIP{Project: r.Caller.ProjectID, Network: pool.ID})
+		made, err = a.Routers.CreateFloatingIP(r.Context(), tx, ofProject(r), router.NewFloatingIP{Project: r.Caller.ProjectID, Network: pool.ID})
 		return err
 	})
 	switch {
@@ -111,7 +107,7 @@ func (a *api) createFloatingIP(r *osapi.Request) (any, error) {
 
 // externals are the networks that floating IPs come from.
 func (a *api) externals(r *osapi.Request) ([]*network.Network, error) {
-	all, err := a.Networks.Networks(r.Context(), a.DB, networkViewer(r), network.NetworkFilter{})
+	all, err := a.Networks.Networks(r.Context(), a.DB, ofProject(r), network.NetworkFilter{})
 	return slices.DeleteFunc(all, func(n *network.Network) bool { return !n.External }), err
 }
 
@@ -157,7 +153,7 @@ func (a *api) listPools(r *osapi.Request) (any, error) {
 
 // floatingIPAt finds the caller's floating IP with an address.
 func (a *api) floatingIPAt(r *osapi.Request, q db.Querier, address netip.Addr) (*router.FloatingIP, error) {
-	all, err := a.Routers.FloatingIPs(r.Context(), q, networkViewer(r), router.FloatingIPFilter{})
+	all, err := a.Routers.FloatingIPs(r.Context(), q, ofProject(r), router.FloatingIPFilter{})
 	for _, f := range all {
 		if f.Addr == address {
 			return f, nil
@@ -195,7 +191,7 @@ func (a *api) addFloatingIP(r *osapi.Request, i *instance.Instance, arguments js
 		if err != nil {
 			return err
 		}
-		_, err = a.Routers.ChangeFloatingIP(r.Context(), tx, networkViewer(r), f.ID, router.FloatingIPChange{Target: &target})
+		_, err = a.Routers.ChangeFloatingIP(r.Context(), tx, ofProject(r), f.ID, router.FloatingIPChange{Target: &target})
 		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) {
 			return fault.Wrap(err, fault.Invalid, "Unable to associate floating IP %s to fixed IP %s for instance %s. Error: %s", f.Addr, target.Addr, i.ID, fault.Message(err))
 		}
@@ -241,7 +237,7 @@ func (a *api) removeFloatingIP(r *osapi.Request, i *instance.Instance, arguments
 		if !slices.ContainsFunc(ports, func(p *network.Port) bool { return p.ID == f.FixedPort }) {
 			return fault.New(fault.Conflict, "Floating IP %s is not associated with instance %s.", f.Addr, i.ID)
 		}
-		_, err = a.Routers.ChangeFloatingIP(r.Context(), tx, networkViewer(r), f.ID, router.FloatingIPChange{Target: &router.Target{}})
+		_, err = a.Routers.ChangeFloatingIP(r.Context(), tx, ofProject(r), f.ID, router.FloatingIPChange{Target: &router.Target{}})
 		return err
 	}))
 }

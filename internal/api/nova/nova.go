@@ -18,6 +18,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/network"
 	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
+	"github.com/ingotcloud/ingot/internal/tenancy"
 )
 
 // Services are the domains that the dialect speaks for. All are required but Console, Processes and Clock.
@@ -121,12 +122,17 @@ func page(r *osapi.Request, name string, items []object, next string) object {
 }
 
 // reader looks with the caller's eyes; writer changes things as the caller may.
-func reader(r *osapi.Request) instance.Viewer {
-	return instance.Viewer{Project: r.Caller.ProjectID, All: r.Caller.ReadsAll()}
+func reader(r *osapi.Request) tenancy.Viewer {
+	return tenancy.Viewer{Project: r.Caller.ProjectID, All: r.Caller.ReadsAll()}
 }
 
-func writer(r *osapi.Request) instance.Viewer {
-	return instance.Viewer{Project: r.Caller.ProjectID, All: r.Caller.IsAdmin()}
+func writer(r *osapi.Request) tenancy.Viewer {
+	return tenancy.Viewer{Project: r.Caller.ProjectID, All: r.Caller.IsAdmin()}
+}
+
+// ofProject is the view of callers whose own project's things alone are meant, also an admin's.
+func ofProject(r *osapi.Request) tenancy.Viewer {
+	return tenancy.Viewer{Project: r.Caller.ProjectID}
 }
 
 func by(r *osapi.Request) instance.By {

@@ -144,7 +144,7 @@ func TestServersOfOthersDoNotExist(t *testing.T) {
 		path := strings.NewReplacer("/v2.1", "", "{key}", "x", "{tag}", "x", "{network}", "x", "{port}", "x", "{volume}", "x", "{request}", "x").Replace(route.Pattern)
 		var bodiesOf []any
 		if strings.HasSuffix(path, "/action") {
-			for _, name := range []string{"os-start", "os-stop", "lock", "unlock", "pause", "forceDelete", "os-getConsoleOutput", "createImage", "unpause", "os-resetState"} {
+			for _, name := range []string{"os-start", "os-stop", "lock", "unlock", "pause", "trigger_crash_dump", "forceDelete", "os-getConsoleOutput", "createImage", "unpause", "os-resetState"} {
 				bodiesOf = append(bodiesOf, object{name: nil})
 			}
 			bodiesOf = append(bodiesOf, object{"reboot": object{"type": "HARD"}})

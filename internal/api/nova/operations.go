@@ -139,44 +139,6 @@ var externalEvents = []string{
 	"network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted", "volume-extended", "power-update", "accelerator-request-bound",
 }
 
-// diagnostics of a server's machine: what is known from outside of it.
-func (a *api) diagnostics(r *osapi.Request) (any, error) {
-	i, err := a.server(r, reader(r))
-	if err != nil {
-		return nil, err
-	}
-	if i.Machine == "" {
-		return nil, fault.New(fault.Conflict, "Cannot 'get_diagnostics' instance %s while it is in vm_state %s", i.ID, i.VMState)
-	}
-	m, err := a.Machines.Get(r.Context(), a.DB, i.Machine)
-	if err != nil {
-		return nil, err
-	}
-	state := map[machine.PowerState]string{machine.PowerOn: "running", machine.PowerOff: "shutdown", machine.PowerUnknown: "pending"}[m.Power]
-	if !r.Version.AtLeast(2, 48) {
-		c := m.Capacity()
-		return object{"state": state, "vcpus": c.VCPUs, "memory": c.MemoryMiB << 10, "disk_gb": c.DiskGiB}, nil
-	}
-	nics, disks, cpus := []object{}, []object{}, 0
-	if m.Inventory != nil {
-		cpus = m.Inventory.CPU.Threads
-		for _, nic := range m.Inventory.NICs {
-			nics = append(nics, object{
-				"mac_address": nic.MAC, "rx_octets": nil, "rx_errors": nil, "rx_drop": nil, "rx_packets": nil, "rx_rate": nil,
-				"tx_octets": nil, "tx_errors": nil, "tx_drop": nil, "tx_packets": nil, "tx_rate": nil,
-			})
-		}
-		for range m.Inventory.Disks {
-			disks = append(disks, object{"read_bytes": nil, "read_requests": nil, "write_bytes": nil, "write_requests": nil, "errors_count": nil})
-		}
-	}
-	return object{
-		"state": state, "driver": "ironic", "hypervisor": nil, "hypervisor_os": nil, "uptime": nil, "config_drive": i.ConfigDrive,
-		"num_cpus": cpus, "num_nics": len(nics), "num_disks": len(disks), "memory_details": object{"maximum": m.Capacity().MemoryMiB, "used": nil},
-		"cpu_details": []object{}, "nic_details": nics, "disk_details": disks,
-	}, nil
-}
-
 // uptime of a hypervisor: a machine's own system keeps it to itself.
 func (a *api) hypervisorUptime(r *osapi.Request) (any, error) {
 	pool, err := a.pool(r)
@@ -198,8 +160,7 @@ func nothing(*osapi.Request) (any, error) { return nil, nil }
 
 // Until 2.35 Nova shows networks too: name and id, and what else it once had, empty.
 func (a *api) networkViews(r *osapi.Request, view func(n *network.Network) object) (any, error) {
-	viewer := network.Viewer{Project: r.Caller.ProjectID, All: r.Caller.ReadsAll()}
-	all, err := a.Networks.Networks(r.Context(), a.DB, viewer, network.NetworkFilter{})
+	all, err := a.Networks.Networks(r.Context(), a.DB, reader(r), network.NetworkFilter{})
 	if err != nil {
 		return nil, err
 	}

@@ -15,10 +15,6 @@ import (
 	"github.com/ingotcloud/ingot/internal/securitygroup"
 )
 
-func groupsViewer(r *osapi.Request) securitygroup.Viewer {
-	return securitygroup.Viewer{Project: r.Caller.ProjectID}
-}
-
 // groupNamed is the id of a project's security group, by its name or id. The name goes first; several groups of one name
 // are a Conflict.
 func (a *api) groupNamed(r *osapi.Request, project, name string) (string, error) {
@@ -199,7 +195,7 @@ func inTheWay(err error) error {
 
 func (a *api) listSecurityGroups(r *osapi.Request) (any, error) {
 	q := r.Query()
-	limit, offset, viewer := q.Int("limit", 1000), q.Int("offset", 0), groupsViewer(r)
+	limit, offset, viewer := q.Int("limit", 1000), q.Int("offset", 0), ofProject(r)
 	if q.Bool("all_tenants", false) && r.Caller.ReadsAll() {
 		viewer.All = true
 	}
@@ -225,7 +221,7 @@ func (a *api) securityGroup(r *osapi.Request, q db.Querier, id string) (*securit
 	if checkUUID("id", id) != nil {
 		return nil, fault.New(fault.Invalid, "Security group id should be uuid")
 	}
-	viewer := groupsViewer(r)
+	viewer := ofProject(r)
 	viewer.All = r.Caller.IsAdmin()
 	return a.Groups.Group(r.Context(), q, viewer, id)
 }
@@ -438,7 +434,7 @@ func (a *api) deleteSecurityRule(r *osapi.Request) (any, error) {
 	if checkUUID("id", id) != nil {
 		return nil, fault.New(fault.Invalid, "Security group id should be uuid")
 	}
-	viewer := groupsViewer(r)
+	viewer := ofProject(r)
 	viewer.All = r.Caller.IsAdmin()
 	return nil, inTheWay(a.DB.Tx(r.Context(), func(tx *db.Tx) error {
 		if _, _, err := a.Groups.Rule(r.Context(), tx, viewer, id); err != nil {

@@ -140,6 +140,36 @@ func TestLists(t *testing.T) {
 	c.ask(404, Demo, "GET", "/servers/"+ids["alpha"]+"/os-instance-actions", nil, at("2.20"))
 }
 
+func TestCrashDump(t *testing.T) {
+	c := start(t, 1)
+	id := c.create(nil)
+	act := func(status int, token string, body any, version string) Answer {
+		t.Helper()
+		return c.ask(status, token, "POST", "/servers/"+id+"/action", body, at(version))
+	}
+	dump := object{"trigger_crash_dump": nil}
+	act(404, Demo, dump, "2.16")
+	act(404, Other, dump, "2.17")
+	act(403, Reader, dump, "2.17")
+	act(400, Demo, object{"trigger_crash_dump": object{}}, "2.17")
+	act(202, Demo, dump, "2.17")
+	c.Eventually("the interrupt to arrive", func() bool { return c.On(c.Get(id)).Interrupts() == 1 })
+	action := c.ask(200, Demo, "GET", "/servers/"+id+"/os-instance-actions", nil).Body["instanceActions"].([]any)[0].(map[string]any)
+	if action["action"] != "trigger_crash_dump" || action["message"] != nil || action["user_id"] != "user-demo" {
+		t.Errorf("%v", action)
+	}
+	shown := c.ask(200, Demo, "GET", "/servers/"+id+"/os-instance-actions/"+action["request_id"].(string), nil, at("2.84")).Body["instanceAction"].(map[string]any)
+	events := shown["events"].([]any)
+	if len(events) != 1 || events[0].(map[string]any)["event"] != "inject-nmi" || events[0].(map[string]any)["result"] != "Success" || events[0].(map[string]any)["host"] != nil {
+		t.Errorf("%v", events)
+	}
+	c.ask(202, Demo, "POST", "/servers/"+id+"/action", object{"os-stop": nil})
+	c.Await(id, instance.Stopped)
+	if got := act(409, Demo, dump, "2.96"); !strings.Contains(got.Text, "Cannot 'trigger_crash_dump' instance "+id+" while it is in vm_state stopped") {
+		t.Error(got.Text)
+	}
+}
+
 func TestActions(t *testing.T) {
 	c := start(t, 1)
 	id := c.create(nil)
@@ -147,7 +177,7 @@ func TestActions(t *testing.T) {
 		t.Helper()
 		return c.ask(status, token, "POST", "/servers/"+id+"/action", body, headers...)
 	}
-	for _, name := range []string{"createImage", "resize", "rescue", "pause", "suspend", "shelve", "changePassword", "createBackup", "trigger_crash_dump"} {
+	for _, name := range []string{"createImage", "resize", "pause", "suspend", "shelve", "changePassword", "createBackup"} {
 		if got := act(501, Demo, object{name: nil}); !strings.Contains(got.Text, `"notImplemented"`) {
 			t.Errorf("%s: %s", name, got.Text)
 		}
@@ -212,6 +242,49 @@ func TestActions(t *testing.T) {
 	c.Await(id, instance.Active)
 	act(202, Demo, object{"forceDelete": nil})
 	c.Await(id, instance.Deleted)
+}
+
+func TestRescue(t *testing.T) {
+	c := start(t, 1)
+	id := c.create(nil)
+	act := func(status int, token string, body any) Answer {
+		t.Helper()
+		return c.ask(status, token, "POST", "/servers/"+id+"/action", body)
+	}
+	act(409, Demo, object{"unrescue": nil})
+	if got := act(400, Demo, object{"rescue": object{"rescue_image_ref": "155d900f-4e14-4e4c-a73d-069cbf4541e6"}}); !strings.Contains(got.Text, "leave rescue_image_ref out") {
+		t.Error(got.Text)
+	}
+	for _, how := range []object{{"adminPass": 7}, {"more": 1}} {
+		act(400, Demo, object{"rescue": how})
+	}
+	act(404, Other, object{"rescue": nil})
+	if got := act(200, Demo, object{"rescue": object{"adminPass": "MySecretPass"}}); got.Body["adminPass"] != "MySecretPass" {
+		t.Error(got.Text)
+	}
+	c.Await(id, instance.Rescued)
+	if got := c.show(Demo, id); got["status"] != "RESCUE" || got["OS-EXT-STS:vm_state"] != "rescued" {
+		t.Errorf("%v", got)
+	}
+	if got := c.names(Demo, "status=RESCUE"); got != "web" {
+		t.Errorf("by its status: %q", got)
+	}
+	if got := act(409, Demo, object{"reboot": object{"type": "HARD"}}); !strings.Contains(got.Text, "Cannot 'reboot' instance "+id+" while it is in vm_state rescued") {
+		t.Error(got.Text)
+	}
+	if got := act(409, Demo, object{"rebuild": object{"imageRef": c.show(Demo, id)["image"].(object)["id"]}}); !strings.Contains(got.Text, "conflictingRequest") {
+		t.Error(got.Text)
+	}
+	act(202, Demo, object{"unrescue": nil})
+	c.Await(id, instance.Active)
+	for _, body := range []any{object{"rescue": nil}, object{"rescue": object{"adminPass": ""}}} {
+		if got := act(200, Demo, body); len(got.Body["adminPass"].(string)) < 12 {
+			t.Error(got.Text)
+		}
+		c.Await(id, instance.Rescued)
+		act(202, Demo, object{"unrescue": nil})
+		c.Await(id, instance.Active)
+	}
 }
 
 func TestMetadataAndTags(t *testing.T) {

@@ -165,5 +165,5 @@ func Status(i *instance.Instance) string {
 }
 
 var statuses = map[instance.VMState]string{
-	instance.Building: "BUILD", instance.Active: "ACTIVE", instance.Stopped: "SHUTOFF", instance.Errored: "ERROR", instance.Deleted: "DELETED",
+	instance.Building: "BUILD", instance.Active: "ACTIVE", instance.Stopped: "SHUTOFF", instance.Rescued: "RESCUE", instance.Errored: "ERROR", instance.Deleted: "DELETED",
 }

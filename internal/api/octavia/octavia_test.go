@@ -36,3 +36,9 @@ func TestEmptyAndTruthful(t *testing.T) {
 		}
 	}
 }
+
+func TestBrokenRequests(t *testing.T) {
+	d := octavia.Dialect()
+	b := Broken{Server: Serve(t, d), Dialect: d, Bodies: Bodies{"*": `{"thing": {"name": "x"}}`}}
+	b.Run(t)
+}

@@ -47,3 +47,10 @@ func TestMachinesAsProviders(t *testing.T) {
 	ask(200, Admin, "/resource_providers/"+i.Machine+"/usages", ":1}")
 	ask(200, Admin, "/resource_providers/"+i.Machine+"/allocations", i.ID)
 }
+
+func TestBrokenRequests(t *testing.T) {
+	c := instancetest.New(t, dbtest.SQLite(t), machinetest.Spec{Name: "a", Traits: []string{"CUSTOM_GPU"}})
+	d := placement.Dialect(c.Service, c.DB)
+	b := Broken{Server: Serve(t, d), Dialect: d, Things: Things{"resource_providers": c.Machines[0].ID, "allocations": c.Machines[0].ID}}
+	b.Run(t)
+}

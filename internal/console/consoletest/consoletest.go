@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingotcloud/ingot/internal/console/forensics"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/lab/serial"
 	"github.com/ingotcloud/ingot/internal/machine"
@@ -19,22 +20,27 @@ import (
 
 // Rack implements console.Wires and console.Instances over lines in memory.
 type Rack struct {
-	mu       sync.Mutex
-	lines    map[string]*serial.Line // by machine
-	loans    map[string]machine.Loan // by instance
-	deleted  map[string]bool
-	greeting map[string]string // what a new connection is replayed, as OpenBMC does
-	owner    map[string]bool   // machines whose line somebody else has
-	broken   error
-	opened   int
-	exclude  bool            // one connection at a time, as SOL
-	inUse    map[string]bool // by machine
+	mu               sync.Mutex
+	lines            map[string]*serial.Line // by machine
+	loans            map[string]machine.Loan // by instance
+	deleted          map[string]bool
+	greeting         map[string]string // what a new connection is replayed, as OpenBMC does
+	owner            map[string]bool   // machines whose line somebody else has
+	broken           error
+	opened           int
+	exclude          bool                           // one connection at a time, as SOL
+	inUse            map[string]bool                // by machine
+	troubles         map[string][]forensics.Trouble // by instance
+	deaf             bool
+	ailing, hardware map[string][]machine.HardwareEvent // not read yet, and read, by instance
+	read             map[string]int                     // by machine
 }
 
 // New makes an empty rack.
 func New() *Rack {
 	return &Rack{lines: map[string]*serial.Line{}, loans: map[string]machine.Loan{}, deleted: map[string]bool{},
-		greeting: map[string]string{}, owner: map[string]bool{}, inUse: map[string]bool{}}
+		greeting: map[string]string{}, owner: map[string]bool{}, inUse: map[string]bool{}, troubles: map[string][]forensics.Trouble{},
+		ailing: map[string][]machine.HardwareEvent{}, hardware: map[string][]machine.HardwareEvent{}, read: map[string]int{}}
 }
 
 // Lend gives an instance a machine, whose line echoes, and is on.
@@ -179,12 +185,64 @@ func (r *Rack) OpenScreen(context.Context, string) (io.ReadWriteCloser, error) {
 	return line, err
 }
 
+// Ail makes the hardware of an instance's machine say something; it is read at the next ReadHardware.
+func (r *Rack) Ail(instance string, e machine.HardwareEvent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ailing[instance] = append(r.ailing[instance], e)
+}
+
+// ReadHardware implements console.Wires.
+func (r *Rack) ReadHardware(_ context.Context, id, instance string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.read[id]++
+	r.hardware[instance] = append(r.hardware[instance], r.ailing[instance]...)
+	r.ailing[instance] = nil
+	return nil
+}
+
+// Readings counts how often a machine's hardware log was read.
+func (r *Rack) Readings(id string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.read[id]
+}
+
+// HardwareEvents implements console.Wires.
+func (r *Rack) HardwareEvents(_ context.Context, instance string) ([]machine.HardwareEvent, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.hardware[instance]), nil
+}
+
 // Exists implements console.Instances.
 func (r *Rack) Exists(_ context.Context, instance string) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.deleted[instance], nil
 }
+
+// Trouble implements console.Instances.
+func (r *Rack) Trouble(_ context.Context, instance string, trouble forensics.Trouble) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deaf {
+		return errors.New("the database does not answer")
+	}
+	r.troubles[instance] = append(r.troubles[instance], trouble)
+	return nil
+}
+
+// Troubles are what was put on record for an instance.
+func (r *Rack) Troubles(instance string) []forensics.Trouble {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.troubles[instance])
+}
+
+// Deafen makes records of troubles fail, or ends that.
+func (r *Rack) Deafen(on bool) { r.mu.Lock(); r.deaf = on; r.mu.Unlock() }
 
 // ErrNoPeers is what NoPeers answers.
 var ErrNoPeers = errors.New("there are no other processes")

@@ -1,6 +1,7 @@
 package forensics
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"regexp"
@@ -56,9 +57,10 @@ func (r *Report) Latest() *Boot {
 	return &r.Boots[len(r.Boots)-1]
 }
 
-// Trouble is the last finding that matters: the boot stopped at it and did not go on. Nil when all is well.
+// Trouble is the finding that matters: the first that the boot did not get past. What comes after it, an emergency shell or a
+// firmware without another device to try, is what it led to. Nil when all is well.
 func (b *Boot) Trouble() *Finding {
-	for i := len(b.Findings) - 1; i >= 0; i-- {
+	for i := range b.Findings {
 		if f := &b.Findings[i]; f.halts && !f.Passed {
 			return f
 		}
@@ -142,9 +144,7 @@ func (a *analysis) line(at time.Time, text string) {
 		return
 	}
 	if detail == "" {
-		if detail = a.reasons[f]; detail == "" {
-			detail = text
-		}
+		detail = cmp.Or(a.reasons[f], f.Unsaid, text)
 	}
 	says := f.Says
 	if strings.Contains(says, "%s") {
@@ -190,8 +190,9 @@ func (a *analysis) reached(at time.Time, sign phaseSign) {
 	last := &boot.Phases[len(boot.Phases)-1]
 	last.Took = at.Sub(last.Began)
 	boot.Phases = append(boot.Phases, Span{Phase: phase, Began: at})
+	// A firmware that goes on to the next device has not got past what is wrong with the one before.
 	for i := range boot.Findings {
-		boot.Findings[i].Passed = true
+		boot.Findings[i].Passed = boot.Findings[i].Passed || phase >= BootLoader
 	}
 	if phase == Login {
 		boot.Good = true

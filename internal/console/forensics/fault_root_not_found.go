@@ -11,7 +11,6 @@ var rootNotFound = Fault{
 		{Text: "VFS: Cannot open root device", Detail: regexp.MustCompile(`VFS: Cannot open root device (.*)`)},
 		{Text: "VFS: Unable to mount root fs", Detail: regexp.MustCompile(`VFS: (Unable to mount root fs.*)`)},
 		{Text: "ALERT!", Detail: regexp.MustCompile(`ALERT! +(\S+) does not exist`)},
-		{Text: "Gave up waiting for root", Detail: regexp.MustCompile(`(Gave up waiting for root .*?)(?:\.|$)`)},
 		{Text: "does not exist", Detail: regexp.MustCompile(`^(?:.*dracut-initqueue\[\d+\]: )?Warning: "?(/dev/\S+?)"? does not exist`)},
 	},
 }

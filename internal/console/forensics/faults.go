@@ -15,6 +15,8 @@ type Fault struct {
 	Signs []Sign
 	// Reason is the beginning of lines that come before the sign and say why; the last one is the finding's detail.
 	Reason string
+	// Unsaid is the detail where no line said why; empty: the sign's own line.
+	Unsaid string
 	// Halts: the boot does not go on by itself.
 	Halts bool
 }
@@ -28,7 +30,7 @@ type Sign struct {
 
 // faults are all that are known, the more specific ones first: a line is a sign of one fault only.
 var faults = []*Fault{
-	&secureBoot, &noBootDevice, &grubRescue, &rootNotFound, &fsckWaiting, &initramfsShell, &dhcpTimeout, &outOfMemory, &machineCheck,
+	&secureBoot, &noBootDevice, &kernelMissing, &grubRescue, &rootNotFound, &fsckWaiting, &initramfsShell, &dhcpTimeout, &outOfMemory, &machineCheck,
 	&diskErrors, &kernelPanic,
 }
 

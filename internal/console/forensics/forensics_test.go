@@ -181,6 +181,18 @@ func TestFaultsThatPass(t *testing.T) {
 	}
 }
 
+// A firmware that tries the network after the disk has not got past what it says of the disk.
+func TestTheNextDeviceDoesNotMendTheFirst(t *testing.T) {
+	report := forensics.Analyse(chunks(
+		on(0), at(5, "BdsDxe: loading Boot0001 \"disk\"\nBdsDxe: failed to load Boot0001 \"disk\": Access Denied\n"),
+		at(6, "BdsDxe: loading Boot0002 \"network\"\nBdsDxe: starting Boot0002 \"network\"\n>>Start PXE over IPv4.\n  PXE-E16: No valid offer received.\n"),
+		at(9, "BdsDxe: failed to start Boot0002 \"network\": Not Found\nBdsDxe: No bootable option or device was found.\n"),
+	))
+	if trouble := report.Latest().Trouble(); trouble == nil || trouble.Fault != "secure-boot" {
+		t.Errorf("the trouble is %+v of %+v", trouble, report.Latest())
+	}
+}
+
 func TestPlain(t *testing.T) {
 	for in, want := range map[string]string{
 		"\x1b[1;31mred\x1b[0m\tplain": "red\tplain", "\x1b]0;title\x07text": "text", "a\x1b(Bb\x1b=c\x07d\x00": "abcd", "already ünïcode": "already ünïcode",

@@ -12,8 +12,9 @@ import (
 	"github.com/insomniacslk/dhcp/iana"
 )
 
-// defaultLease is short: a machine is moved between networks more often than it forgets to renew.
-const defaultLease = time.Hour
+// leaseTimes are options 51, 58 and 59: the lease, and when to renew and rebind it (RFC 2131 section 4.4.5). It is short: a
+// machine is moved between networks more often than it forgets to renew.
+var leaseTimes = map[uint8]time.Duration{51: time.Hour, 58: time.Hour / 2, 59: time.Hour * 7 / 8}
 
 // lookupTimeout is how long a client waits before it asks again; a later answer is of no use to anybody.
 const lookupTimeout = 4 * time.Second
@@ -105,23 +106,8 @@ func (r *responder) grant(kind dhcpv4.MessageType, m *dhcpv4.DHCPv4, lease *Leas
 	reply := r.reply(kind, m)
 	mask := net.CIDRMask(lease.Addr.Bits(), 32)
 	reply.UpdateOption(dhcpv4.OptSubnetMask(mask))
-	if lease.Gateway.Is4() {
-		reply.UpdateOption(dhcpv4.OptRouter(lease.Gateway.AsSlice()))
-	}
-	var dns []net.IP
-	for _, a := range lease.DNS {
-		if a.Is4() {
-			dns = append(dns, a.AsSlice())
-		}
-	}
-	if dns != nil {
-		reply.UpdateOption(dhcpv4.OptDNS(dns...))
-	}
 	if lease.Hostname != "" {
 		reply.UpdateOption(dhcpv4.OptHostName(lease.Hostname))
-	}
-	if lease.MTU > 0 {
-		reply.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, dhcpv4.Uint16(lease.MTU).ToBytes()))
 	}
 	if m.MessageType() == dhcpv4.MessageTypeInform {
 		reply.ClientIPAddr = m.ClientIPAddr // and neither yiaddr nor times: RFC 2131 section 4.3.5
@@ -130,7 +116,7 @@ func (r *responder) grant(kind dhcpv4.MessageType, m *dhcpv4.DHCPv4, lease *Leas
 			reply.ClientIPAddr = m.ClientIPAddr
 		}
 		reply.YourIPAddr = lease.Addr.Addr().AsSlice()
-		for code, after := range leaseTimes(lease.Lease) {
+		for code, after := range leaseTimes {
 			reply.UpdateOption(dhcpv4.OptGeneric(dhcpv4.GenericOptionCode(code), dhcpv4.Duration(after).ToBytes()))
 		}
 	}
@@ -139,14 +125,6 @@ func (r *responder) grant(kind dhcpv4.MessageType, m *dhcpv4.DHCPv4, lease *Leas
 		r.log.Info("A machine asks what to boot", "mac", m.ClientHWAddr.String(), "program", p.name, "message", kind)
 	}
 	return reply
-}
-
-// leaseTimes are options 51, 58 and 59: the lease, and when to renew and rebind it (RFC 2131 section 4.4.5).
-func leaseTimes(lease time.Duration) map[uint8]time.Duration {
-	if lease <= 0 {
-		lease = defaultLease
-	}
-	return map[uint8]time.Duration{51: lease, 58: lease / 2, 59: lease * 7 / 8}
 }
 
 // refuse makes a NAK. A relay must broadcast it: the client's address is wrong (RFC 2131 section 4.3.2).

@@ -154,7 +154,7 @@ func TestVerdicts(t *testing.T) {
 				if !reply.YourIPAddr.Equal(ours) || reply.IPAddressLeaseTime(0) != time.Hour || reply.IPAddressRenewalTime(0) != time.Hour/2 {
 					t.Errorf("address %v, lease %v", reply.YourIPAddr, reply.IPAddressLeaseTime(0))
 				}
-				if reply.HostName() != "m1" || !reply.Router()[0].Equal(us) || !reply.DNS()[0].Equal(us) || reply.SubnetMask().String() != "ffffff00" {
+				if reply.HostName() != "m1" || reply.Router() != nil || reply.DNS() != nil || reply.SubnetMask().String() != "ffffff00" {
 					t.Errorf("parameters: %s", reply.Summary())
 				}
 			}

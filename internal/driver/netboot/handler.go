@@ -39,6 +39,17 @@ type Artifacts struct {
 	Kernel string // path of a bzImage
 	Initrd string // path of the RAM disk
 	UKI    string // path of the unified kernel image of both, with a reserved section .cmdline
+	// RescueInitrd and RescueUKI are the same with the tools of the rescue system; empty: no boot is a rescue.
+	RescueInitrd string
+	RescueUKI    string
+}
+
+// of a boot: with the RAM disk that it asks for.
+func (a Artifacts) of(boot *Boot) Artifacts {
+	if boot.Rescue {
+		a.Initrd, a.UKI = a.RescueInitrd, a.RescueUKI
+	}
+	return a
 }
 
 // Handler serves boot artefacts under /boot/{key}/, to GET and HEAD, whole and by ranges. Mount it on every listener
@@ -140,8 +151,8 @@ func (h *Handler) kernel(context.Context, *Boot) (*artefact, error) {
 	return openFile(h.files.Kernel, "application/octet-stream")
 }
 
-func (h *Handler) initrd(context.Context, *Boot) (*artefact, error) {
-	return openFile(h.files.Initrd, "application/octet-stream")
+func (h *Handler) initrd(_ context.Context, boot *Boot) (*artefact, error) {
+	return openFile(h.files.of(boot).Initrd, "application/octet-stream")
 }
 
 // script has relative URLs, so it works wherever the handler is mounted.
@@ -170,7 +181,7 @@ func (h *Handler) uki(ctx context.Context, boot *Boot) (*artefact, error) {
 		}
 		return openFile(path, media)
 	}
-	a, err := openFile(h.files.UKI, media)
+	a, err := openFile(h.files.of(boot).UKI, media)
 	if err != nil {
 		return nil, err
 	}
@@ -190,13 +201,14 @@ func (h *Handler) iso(ctx context.Context, boot *Boot) (*artefact, error) {
 		}
 		return openFile(path, media)
 	}
-	template, err := openFile(h.files.UKI, "")
+	uki := h.files.of(boot).UKI
+	template, err := openFile(uki, "")
 	if err != nil {
 		return nil, err
 	}
 	defer template.Close()
 	// An ISO image of another UKI has another name, and goes with the oldest.
-	path, err := h.images.of(template.tag(), templateISO, func(to string) error { return buildISO(to, h.files.UKI) })
+	path, err := h.images.of(template.tag(), templateISO, func(to string) error { return buildISO(to, uki) })
 	if err != nil {
 		return nil, err
 	}

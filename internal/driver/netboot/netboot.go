@@ -26,15 +26,11 @@ type Source interface {
 	Boot(ctx context.Context, key string) (*Boot, error)
 }
 
-// Lease is the reservation of one MAC.
+// Lease is the reservation of one MAC. From quarantine nothing but this server is reached, so it names no router and no DNS.
 type Lease struct {
 	Addr     netip.Prefix // the address with the length of its network
-	Gateway  netip.Addr   // zero: none
-	DNS      []netip.Addr
 	Hostname string
-	MTU      int           // bytes; 0: not told
-	Lease    time.Duration // 0: an hour
-	BootKey  string        // key of the boot armed for this MAC; empty: a plain lease, and the machine starts from its disk
+	BootKey  string // key of the boot armed for this MAC; empty: a plain lease, and the machine starts from its disk
 }
 
 // Boot is one armed boot of one machine.
@@ -42,6 +38,7 @@ type Boot struct {
 	Key        string // unguessable, of letters, digits, "-" and "_": it is a path element of the artefacts' URLs
 	Params     agentapi.Boot
 	SecureBoot bool // the unified kernel image is signed with the operator's key
+	Rescue     bool // the RAM disk is that of the rescue system
 }
 
 // Options of Start. All but Namespace, the signing pair, TFTPDir, CacheDir and Logger are required.

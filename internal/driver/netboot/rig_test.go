@@ -62,9 +62,7 @@ var testServer = netip.MustParseAddr("10.99.0.1")
 
 func newTable(token string) *table {
 	lease := func(addr, key string) *Lease {
-		return &Lease{
-			Addr: netip.MustParsePrefix(addr), Gateway: testServer, DNS: []netip.Addr{testServer}, Hostname: "m1", MTU: 1400, BootKey: key,
-		}
+		return &Lease{Addr: netip.MustParsePrefix(addr), Hostname: "m1", BootKey: key}
 	}
 	return &table{
 		leases: map[string]*Lease{testMAC: lease("10.99.0.10/24", testKey), plainMAC: lease("10.99.0.11/24", "")},

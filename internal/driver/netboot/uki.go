@@ -73,7 +73,7 @@ func (h *Handler) signedUKI(ctx context.Context, boot *Boot) func(to string) err
 		if h.signing.Key == "" || h.signing.Cert == "" {
 			return fault.New(fault.Unsupported, "This machine boots with Secure Boot, and the operator has given no key to sign with.")
 		}
-		template, err := openFile(h.files.UKI, "")
+		template, err := openFile(h.files.of(boot).UKI, "")
 		if err != nil {
 			return err
 		}

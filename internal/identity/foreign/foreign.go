@@ -173,12 +173,3 @@ func (k *Keystone) Project(ctx context.Context, id string) (identity.Project, er
 		ID: p.ID, DomainID: p.DomainID, ParentID: p.ParentID, Name: p.Name, Description: p.Description, Enabled: p.Enabled, Tags: p.Tags,
 	}, nil
 }
-
-// OwnProject is the id of the service user's project.
-func (k *Keystone) OwnProject(ctx context.Context) (string, error) {
-	caller, err := k.Authenticate(ctx, k.client.Token())
-	if err != nil {
-		return "", err
-	}
-	return caller.ProjectID, nil
-}

@@ -23,6 +23,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance"
 	"github.com/ingotcloud/ingot/internal/machine/machinetest"
 	"github.com/ingotcloud/ingot/internal/network"
+	"github.com/ingotcloud/ingot/internal/network/networktest"
 	"github.com/ingotcloud/ingot/internal/router"
 	"github.com/ingotcloud/ingot/internal/securitygroup"
 	"github.com/ingotcloud/ingot/internal/workflow"
@@ -63,8 +64,7 @@ func New(t testing.TB, d *db.DB, specs ...machinetest.Spec) *Cloud {
 	c.Networks = network.New(d, rig.Clock, log)
 	c.Routers, c.Groups = router.New(rig.Clock, c.Networks), securitygroup.New(rig.Clock)
 	c.Networks.Surround(network.Surroundings{Groups: c.Groups})
-	c.Network, err = c.Networks.Bootstrap(t.Context(), network.Flat{Project: "admin", Name: "flat", CIDR: netip.MustParsePrefix("10.20.0.0/24"), Gateway: netip.MustParseAddr("10.20.0.1")})
-	c.Check(err)
+	c.Network = networktest.Shared(t, d, c.Networks, network.NewSubnet{Project: "admin", CIDR: netip.MustParsePrefix("10.20.0.0/24")})
 	c.Instances = instance.New(d, rig.Clock, log, rig.Engine, rig.Service, c.Networks, c.Images)
 	rig.Images = images{c.Images}
 	return c

@@ -26,8 +26,8 @@ is on the disks are kept in the folder. The control plane needs no interface for
 	}
 	file := c.Flags().String("rack", "", "a rack file, instead of equal machines")
 	machines := c.Flags().Int("machines", 20, "how many equal machines")
-	fabric := c.Flags().String("fabric", lab.FabricBridge, "ovn: NICs are on an OVN, which needs root; bridge: on nothing")
 	config := Config{}
+	c.Flags().StringVar(&config.Fabric, "fabric", FabricNone, "ovn: NICs are on an OVN, which needs root; none: they pretend, too")
 	c.Flags().StringVar(&config.Name, "name", "", "of the run, for network namespaces; default the rack's")
 	c.Flags().StringVar(&config.Dir, "dir", "run/lab", "the rack's folder")
 	c.Flags().StringSliceVar(&config.Mute, "mute", nil, "machines whose agents never call home")
@@ -36,7 +36,7 @@ is on the disks are kept in the folder. The control plane needs no interface for
 		if *file != "" {
 			config.Rack, err = lab.ReadRack(*file)
 		} else {
-			config.Rack, err = Uniform("sim", *fabric, *machines)
+			config.Rack, err = Uniform("sim", *machines)
 		}
 		if err != nil {
 			return err

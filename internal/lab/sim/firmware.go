@@ -123,6 +123,7 @@ func Artifacts(dir string) (ramdisk.Artifacts, error) {
 	a := ramdisk.Artifacts{
 		Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"), UKI: filepath.Join(dir, "ingot-agent.efi"), KernelVersion: "simulated",
 	}
+	a.RescueInitrd, a.RescueUKI = a.Initrd, a.UKI
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return a, err
 	}

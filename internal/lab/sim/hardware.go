@@ -93,15 +93,34 @@ func (h *hardware) Boot(_ context.Context, order agentapi.BootInto) (agentapi.Bo
 		return agentapi.BootResult{}, func() error { m.Reboot(); return nil }, nil
 	}
 	return agentapi.BootResult{Kexec: true, Kernel: "simulated"}, func() error {
-		m.mu.Lock()
-		p := m.agent
-		m.agent = nil
-		m.mu.Unlock()
-		if p == nil {
-			return nil // the power went first
+		if m.leaveAgent() {
+			m.startTenant("disk")
 		}
-		p.cancel() // this very call is the agent's last: waiting for its end would wait for ever
-		m.startTenant("disk")
 		return nil
 	}, nil
+}
+
+// Rescue implements agent.Hardware.
+func (h *hardware) Rescue(_ context.Context, order agentapi.Rescue) (func() error, error) {
+	m := (*Machine)(h)
+	return func() error {
+		if m.leaveAgent() {
+			m.say("rescue: %s: simulated, nobody to log in to", order.Hostname)
+		}
+		return nil
+	}, nil
+}
+
+// leaveAgent ends the agent from within: this very call is its last, and waiting for its end would wait for ever. It is
+// false when the power went first.
+func (m *Machine) leaveAgent() bool {
+	m.mu.Lock()
+	p := m.agent
+	m.agent = nil
+	m.mu.Unlock()
+	if p == nil {
+		return false
+	}
+	p.cancel()
+	return true
 }

@@ -12,19 +12,27 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/ingotcloud/ingot/internal/lab"
 )
 
 // Config is what Start wants.
 type Config struct {
-	Name   string // of the run, where the rack's fabric is OVN: its network namespaces are ingot-<Name>-…; empty: the rack's
+	Name   string // of the run, with OVN: its network namespaces are ingot-<Name>-…; empty: the rack's
 	Rack   *lab.RackSpec
+	Fabric string       // empty: FabricNone
 	Dir    string       // keeps BMC addresses, passwords, serial logs and what is on the disks; made when missing
 	Logger *slog.Logger // nil: slog.Default()
 	// Mute machines, by name, boot the agent, which never calls home. Deaf ones' BMCs take requests and never answer.
 	Mute, Deaf []string
 }
+
+// The fabrics: what the NICs are plugged into.
+const (
+	FabricNone = "none" // nothing: they only pretend, too
+	FabricOVN  = "ovn"  // the chassis of an OVN, as taps that nobody reads; it needs root
+)
 
 // Rack is a rack that runs.
 type Rack struct {
@@ -35,11 +43,14 @@ type Rack struct {
 
 // Start brings a rack up: its machines, off, and their BMCs. One rack runs in a folder at a time; it is described there
 // as the lab's are (lab.ReadDescription), with no network namespace: agents call the control plane over this host's, also
-// where the rack's fabric is OVN.
+// with OVN.
 func Start(config Config) (rack *Rack, err error) {
 	log := config.Logger
 	if log == nil {
 		log = slog.Default()
+	}
+	if !slices.Contains([]string{"", FabricNone, FabricOVN}, config.Fabric) {
+		return nil, fmt.Errorf("the fabric of a simulated rack is %s or %s, not %q", FabricNone, FabricOVN, config.Fabric)
 	}
 	dir, err := filepath.Abs(config.Dir)
 	if err != nil {
@@ -62,12 +73,18 @@ func Start(config Config) (rack *Rack, err error) {
 		return nil, err
 	}
 	r.description.Netns, r.description.DialSocket, r.description.ControlHTTP = "", "", ""
-	if config.Rack.Fabric == lab.FabricOVN {
+	if config.Fabric == FabricOVN {
 		fabric, err := lab.RaiseFabric(context.Background(), dir, config.Rack, r.description, log)
 		if err != nil {
 			return nil, fmt.Errorf("the rack's network: %w", err)
 		}
 		r.undo = append(r.undo, fabric.Close)
+	} else {
+		for _, m := range r.description.Machines {
+			for i := range m.NICs {
+				m.NICs[i].Tap, m.NICs[i].Netns = "", ""
+			}
+		}
 	}
 	for i := range config.Rack.Machines {
 		described := &r.description.Machines[i]
@@ -134,10 +151,9 @@ func (r *Rack) Close() error {
 	return errors.Join(all...)
 }
 
-// Uniform declares a rack of n equal machines: m1, m2, … with three NICs and two disks each, behind Redfish. With the fabric
-// OVN (lab.FabricOVN) the NICs are taps on its chassis, which nobody reads.
-func Uniform(name, fabric string, n int) (*lab.RackSpec, error) {
-	text := "rack: " + name + "\nfabric: " + fabric + "\nnetwork: {cidr: 127.0.0.1/8}\nmachines:\n"
+// Uniform declares a rack of n equal machines: m1, m2, … with three NICs and two disks each, behind Redfish.
+func Uniform(name string, n int) (*lab.RackSpec, error) {
+	text := "rack: " + name + "\nnetwork: {cidr: 127.0.0.1/8}\nmachines:\n"
 	for i := range n {
 		text += fmt.Sprintf("  - {name: m%d, bmc: {kind: redfish}, cpus: 16, memory_mib: 65536, nics: [{}, {}, {}], secure_boot: false, "+
 			"disks: [{bus: nvme, size_gib: 480}, {bus: nvme, size_gib: 480}]}\n", i+1)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/agentapi"
 	"github.com/ingotcloud/ingot/internal/driver/netboot"
-	"github.com/ingotcloud/ingot/internal/lab"
 	"github.com/ingotcloud/ingot/internal/lab/vbmc"
 )
 
@@ -88,7 +87,7 @@ func download(t *testing.T, url, to string) {
 // TestRackKeepsWhatOperatorsRelyOn: addresses, passwords and what is on a disk outlive the rack's process.
 func TestRackKeepsWhatOperatorsRelyOn(t *testing.T) {
 	dir := t.TempDir()
-	spec, err := Uniform("kept", lab.FabricBridge, 2)
+	spec, err := Uniform("kept", 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,11 @@ func (b *builder) writeRoot(ctx context.Context, root string) error {
 	if err := b.installBusybox(ctx, root); err != nil {
 		return err
 	}
-	for _, program := range []string{"usr/sbin/dropbear", "usr/bin/dbclient"} {
+	programs := []string{"usr/sbin/dropbear", "usr/bin/dbclient"}
+	if b.loader == GRUB {
+		programs = append(programs, "sbin/debugfs") // what can break a file system from within
+	}
+	for _, program := range programs {
 		if err := b.installProgram(root, program); err != nil {
 			return err
 		}

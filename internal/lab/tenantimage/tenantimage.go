@@ -1,7 +1,8 @@
 // Package tenantimage builds the small disk image that stands for a tenant's operating system in the virtual rack, in
 // tests and in the demonstration: the distribution's cloud kernel, busybox and an SSH server, with a start that does
 // what cloud-init would do (cloudstart). It boots by UEFI firmware from its EFI system partition, or by kexec of the
-// unified kernel image there. The root partition is the last one, so that it can grow.
+// unified kernel image there. The root partition is the last one, so that it can grow. There is a second kind with the boot
+// loaders and the initial RAM disk of a distribution (grub.go), for all that goes wrong in these.
 //
 // Everything in it comes from the distribution's packages or from this repository; nothing is installed on the host and
 // nothing needs root or loop devices.
@@ -27,7 +28,7 @@ import (
 	"github.com/ingotcloud/ingot/internal/ramdisk/program"
 )
 
-//go:embed tenantimage.go root.go
+//go:embed tenantimage.go root.go grub.go init-bottom
 var recipe embed.FS
 
 // The disk's layout in MiB. The ESP is as small as FAT32 allows, with some room.
@@ -50,8 +51,18 @@ var modules = []string{
 	"virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "isofs", "virtio_net", "virtio_rng", "button", "evdev",
 }
 
+// Loader is how the firmware comes to the kernel.
+type Loader string
+
+// The loaders. Unified is the smallest and quickest; GRUB is what distributions install, with all that can go wrong there.
+const (
+	Unified Loader = ""     // the firmware starts a unified kernel image
+	GRUB    Loader = "grub" // shim, GRUB and initramfs-tools, as on Debian; it boots under the lab's Secure Boot
+)
+
 // Options of Build.
 type Options struct {
+	Loader   Loader
 	CacheDir string       // empty: "ingot" in the user's cache folder
 	Logger   *slog.Logger // nil: silent
 }
@@ -71,7 +82,7 @@ func Build(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(scratch)
-	b := builder{scratch: scratch}
+	b := builder{loader: o.Loader, scratch: scratch}
 	if b.start, err = program.Find(ctx, "internal/lab/tenantimage/cloudstart", scratch); err != nil {
 		return "", err
 	}
@@ -80,6 +91,13 @@ func Build(ctx context.Context, o Options) (string, error) {
 	}
 	if b.packages, err = deb.Fetch(ctx, cache, packages...); err != nil {
 		return "", err
+	}
+	if b.loader == GRUB {
+		more, err := fetchGRUB(ctx, cache)
+		if err != nil {
+			return "", err
+		}
+		b.packages = append(b.packages, more...)
 	}
 	key, err := b.inputs()
 	if err != nil {
@@ -90,7 +108,7 @@ func Build(ctx context.Context, o Options) (string, error) {
 		if err := b.build(ctx, filepath.Join(dir, imageName)); err != nil {
 			return fmt.Errorf("build the tenant image: %w", err)
 		}
-		o.Logger.Info("built the tenant image", "kernel", b.kernel.Version, "seconds", time.Since(began).Seconds())
+		o.Logger.Info("built the tenant image", "loader", b.loader, "kernel", b.kernel.Version, "seconds", time.Since(began).Seconds())
 		return nil
 	})
 	return filepath.Join(dir, imageName), err
@@ -102,6 +120,7 @@ const imageName = "tenant.raw"
 func QCOW2(raw string) string { return strings.TrimSuffix(raw, ".raw") + ".qcow2" }
 
 type builder struct {
+	loader   Loader
 	scratch  string
 	start    string // the program cloudstart
 	kernel   ramdisk.Kernel
@@ -118,7 +137,7 @@ func (b *builder) inputs() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the EFI stub (package systemd-boot-efi): %w", err)
 	}
-	inputs := []string{ramdisk.Recipe(), buildcache.KeyOfFS(recipe), buildcache.KeyOfFS(rootfs), start, stub, b.kernel.Package}
+	inputs := []string{ramdisk.Recipe(), buildcache.KeyOfFS(recipe), buildcache.KeyOfFS(rootfs), start, stub, b.kernel.Package, string(b.loader)}
 	for _, pkg := range b.packages {
 		inputs = append(inputs, pkg.File)
 	}
@@ -126,12 +145,11 @@ func (b *builder) inputs() (string, error) {
 }
 
 func (b *builder) build(ctx context.Context, image string) error {
-	efi := filepath.Join(b.scratch, "tenant.efi")
-	if err := b.writeUKI(efi); err != nil {
+	root, efi := filepath.Join(b.scratch, "root"), filepath.Join(b.scratch, "esp")
+	if err := b.writeRoot(ctx, root); err != nil {
 		return err
 	}
-	root := filepath.Join(b.scratch, "root")
-	if err := b.writeRoot(ctx, root); err != nil {
+	if err := b.writeLoader(ctx, root, efi); err != nil {
 		return err
 	}
 	if err := os.WriteFile(image, nil, 0o644); err != nil {
@@ -153,8 +171,7 @@ func (b *builder) build(ctx context.Context, image string) error {
 			"mkfs.vfat", "-F", "32", "-s", "1", "-n", "ESP", "-i", "16A0B0C0",
 			fmt.Sprintf("--offset=%d", espStartMiB<<11), image, fmt.Sprint(espMiB << 10),
 		},
-		{"mmd", "-i", esp, "::EFI", "::EFI/BOOT"},
-		{"mcopy", "-i", esp, efi, "::EFI/BOOT/BOOTX64.EFI"},
+		{"mcopy", "-s", "-i", esp, filepath.Join(efi, "EFI"), "::EFI"},
 		{
 			// The inode tables are written now (as holes): the first boot has nothing left to initialise.
 			"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-i", "16384", "-L", rootLabel, "-J", "size=8",
@@ -169,6 +186,18 @@ func (b *builder) build(ctx context.Context, image string) error {
 		}
 	}
 	return nil
+}
+
+// writeLoader fills a folder with what goes on the EFI system partition, and adds to the root what the loader reads there.
+func (b *builder) writeLoader(ctx context.Context, root, esp string) error {
+	if b.loader == GRUB {
+		return b.writeGRUB(ctx, root, esp)
+	}
+	dir := filepath.Join(esp, "EFI/BOOT")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return b.writeUKI(filepath.Join(dir, "BOOTX64.EFI"))
 }
 
 // writeUKI makes the EFI program that starts the image.

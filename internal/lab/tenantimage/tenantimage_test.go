@@ -22,16 +22,18 @@ import (
 const mac = "52:54:00:12:34:56"
 
 func TestImageIsSmallAndSparse(t *testing.T) {
-	image := build(t)
-	info, err := os.Stat(image)
-	if err != nil {
-		t.Fatal(err)
+	for _, loader := range []Loader{Unified, GRUB} {
+		image := buildWith(t, loader)
+		info, err := os.Stat(image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := info.Sys().(*syscall.Stat_t).Blocks * 512
+		if info.Size() != diskMiB<<20 || data > 60<<20 {
+			t.Errorf("the image (%s) has %d bytes with %d of data, want %d with at most %d", loader, info.Size(), data, diskMiB<<20, 60<<20)
+		}
+		t.Logf("%s: %d MiB, %.1f MB of data", loader, info.Size()>>20, float64(data)/1e6)
 	}
-	data := info.Sys().(*syscall.Stat_t).Blocks * 512
-	if info.Size() != diskMiB<<20 || data > 60<<20 {
-		t.Errorf("the image has %d bytes with %d of data, want %d with at most %d", info.Size(), data, diskMiB<<20, 60<<20)
-	}
-	t.Logf("%d MiB, %.1f MB of data", info.Size()>>20, float64(data)/1e6)
 }
 
 // The life of a server: first boot by firmware with a config drive partition behind the root partition, then a boot of
@@ -128,7 +130,12 @@ func TestConfigDriveOnCDAndDHCP(t *testing.T) {
 
 func build(t *testing.T) string {
 	t.Helper()
-	image, err := Build(t.Context(), Options{})
+	return buildWith(t, Unified)
+}
+
+func buildWith(t *testing.T, loader Loader) string {
+	t.Helper()
+	image, err := Build(t.Context(), Options{Loader: loader})
 	if fault.Is(err, fault.Unavailable) {
 		t.Skip(err)
 	}

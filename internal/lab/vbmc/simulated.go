@@ -301,6 +301,9 @@ func (s *Simulated) SetIndicator(on bool) {
 	s.lit = on
 }
 
+// Ail makes the hardware's event log say something.
+func (s *Simulated) Ail(e Event) { s.watchers.Tell(e) }
+
 // Watch calls f for each event until stop is called.
 func (s *Simulated) Watch(f func(Event)) (stop func()) { return s.watchers.Add(f) }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ingotcloud/ingot/internal/agent"
@@ -64,8 +65,11 @@ type Computer struct {
 	agent     *process
 	deployed  *agentapi.Deploy // on the disk
 	tenant    bool             // the tenant's system runs
+	rescue    *agentapi.Rescue // the rescue system runs
 	erasures  int
 	commands  map[agentapi.Kind]int
+
+	interrupts atomic.Int64
 }
 
 // process is a running agent.
@@ -98,7 +102,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 	for _, d := range c.disks() {
 		info.Disks = append(info.Disks, vbmc.Disk{Name: d.Name, Serial: d.Serial, Bus: d.Bus, Bytes: d.Size})
 	}
-	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff, Deaf: spec.Deaf})
+	c.Sim = vbmc.NewSimulated(info, vbmc.SimOptions{OnBoot: c.onBoot, OnOff: c.onOff, OnNMI: func() { c.interrupts.Add(1) }, Deaf: spec.Deaf})
 	c.BMC = machine.BMC{Username: user, Password: password}
 	if spec.IPMI {
 		server, err := vbmc.NewIPMI(c.Sim, vbmc.IPMIOptions{Username: user, Password: password, Logger: rig.log})
@@ -179,6 +183,9 @@ func (c *Computer) Erasures() int {
 	return c.erasures
 }
 
+// Interrupts counts the diagnostic interrupts that reached the machine.
+func (c *Computer) Interrupts() int { return int(c.interrupts.Load()) }
+
 // Commands counts how often the agent began to do what it was told, by kind.
 func (c *Computer) Commands(kind agentapi.Kind) int {
 	c.mu.Lock()
@@ -200,6 +207,13 @@ func (c *Computer) TenantRuns() bool {
 	return c.tenant
 }
 
+// Rescued is what the rescue system that runs was told; nil: none runs.
+func (c *Computer) Rescued() *agentapi.Rescue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rescue
+}
+
 // AgentRuns reports whether the agent's loop runs.
 func (c *Computer) AgentRuns() bool {
 	c.mu.Lock()
@@ -212,7 +226,7 @@ func (c *Computer) onBoot(boot vbmc.Boot, media string) {
 	c.stopAgent()
 	c.mu.Lock()
 	c.boots = append(c.boots, boot)
-	c.tenant = false
+	c.tenant, c.rescue = false, nil
 	c.mu.Unlock()
 	line, err := c.load(boot, media)
 	if err != nil {
@@ -314,5 +328,5 @@ func (c *Computer) onOff() {
 	c.stopAgent()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tenant = false
+	c.tenant, c.rescue = false, nil
 }

@@ -150,3 +150,21 @@ func (h *hardware) Boot(ctx context.Context, order agentapi.BootInto) (agentapi.
 		return nil
 	}, nil
 }
+
+// Rescue implements agent.Hardware.
+func (h *hardware) Rescue(ctx context.Context, order agentapi.Rescue) (func() error, error) {
+	if _, err := h.begin(ctx, agentapi.KindRescue); err != nil {
+		return nil, err
+	}
+	c := (*Computer)(h)
+	return func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.agent != nil { // the power did not fail meanwhile
+			c.rescue = &order
+			c.agent.cancel()
+			c.agent = nil
+		}
+		return nil
+	}, nil
+}

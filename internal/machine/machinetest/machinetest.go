@@ -87,7 +87,7 @@ func NewRig(t testing.TB, d *db.DB, specs ...Spec) *Rig {
 
 	url := func(key string) string { return artefacts.URL + "/" + key }
 	rig.Access = machine.Access{
-		URL: rig.door.URL, Pin: pin, Kernel: "console=ttyS0", Media: url, HTTP: url,
+		URL: rig.door.URL, Pin: pin, Kernel: "console=ttyS0", Media: url, HTTP: url, Rescue: true,
 		Quarantine: machine.Range{First: netip.MustParseAddr("172.31.0.10"), Last: netip.MustParseAddr("172.31.3.254"), Bits: 22},
 	}
 	rig.Engine = workflow.New(d, rig.Clock, rig.log, 8)
@@ -111,12 +111,12 @@ func (r *Rig) Start() {
 
 // artefact stands for ISO image and unified kernel image alike: what matters of them is the command line.
 func (r *Rig) artefact(w http.ResponseWriter, q *http.Request) {
-	_, boot, err := r.Service.Artefact(q.Context(), strings.TrimPrefix(q.URL.Path, "/"))
+	artefact, err := r.Service.Artefact(q.Context(), strings.TrimPrefix(q.URL.Path, "/"))
 	if err != nil {
 		http.Error(w, fault.Message(err), http.StatusNotFound)
 		return
 	}
-	_, _ = io.WriteString(w, boot.Cmdline()) // the reader is gone: it has its reasons
+	_, _ = io.WriteString(w, artefact.Params.Cmdline()) // the reader is gone: it has its reasons
 }
 
 // rigImages are the images that the test sets later.

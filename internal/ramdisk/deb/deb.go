@@ -84,11 +84,47 @@ func Dependency(ctx context.Context, name string, match *regexp.Regexp) (string,
 		return "", unavailable(err, name)
 	}
 	for line := range strings.Lines(out) {
-		if dependency, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: "); ok && match.MatchString(dependency) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "Pre") // what must be there before counts too
+		if dependency, ok := strings.CutPrefix(line, "Depends: "); ok && match.MatchString(dependency) {
 			return dependency, nil
 		}
 	}
 	return "", unavailable(fmt.Errorf("no dependency matches %s in %q", match, out), name)
+}
+
+// Libraries are the packages of libraries that the named ones depend on, directly and through each other.
+func Libraries(ctx context.Context, names ...string) ([]string, error) {
+	out, err := run(ctx, "", "apt-cache", append([]string{
+		"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances",
+	}, names...)...)
+	if err != nil {
+		return nil, unavailable(err, strings.Join(names, " "))
+	}
+	depends, of := map[string][]string{}, ""
+	for line := range strings.Lines(out) {
+		kind, needed, found := strings.Cut(strings.Trim(line, " |\n"), ": ")
+		switch {
+		case !strings.HasPrefix(line, " "):
+			of = strings.TrimSpace(line)
+		case found && (kind == "Depends" || kind == "PreDepends") && strings.HasPrefix(needed, "lib"): // virtual ones stand in <>
+			depends[of] = append(depends[of], needed)
+		}
+	}
+	seen, found := map[string]bool{}, []string{}
+	var follow func(name string)
+	follow = func(name string) {
+		for _, library := range depends[name] {
+			if !seen[library] {
+				seen[library] = true
+				found = append(found, library)
+				follow(library)
+			}
+		}
+	}
+	for _, name := range names {
+		follow(name)
+	}
+	return found, nil
 }
 
 func unavailable(err error, name string) error {

@@ -122,6 +122,7 @@ async function connectScreen() {
   try {
     rfb = new RFB($("rfb"), await socketURL("screen"), { shared: true, wsProtocols: ["binary"] });
     rfb.scaleViewport = true;
+    rfb.background = terminal.options.theme.background;
     rfb.addEventListener("connect", () => { $("picture").textContent = "connected"; });
     rfb.addEventListener("disconnect", () => { rfb = null; $("picture").textContent = "no picture: the machine is off or has none. Choose Screen to try again."; });
   } catch (error) {
