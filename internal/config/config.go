@@ -172,6 +172,10 @@ type OVN struct {
 	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings), which
 	// operators name when they make external networks; empty: any name is taken for one.
 	ExternalPhysical string `yaml:"external_physical"`
+	// NeedToFrag has routers answer what is too long for the next network by ICMP, where their networks' MTUs differ. It must be
+	// off where a chassis runs Open vSwitch's userspace datapath with userspace-tso-enable: there the segments that TCP leaves
+	// to the NIC count as one packet, and every transfer stalls.
+	NeedToFrag bool `yaml:"need_to_frag"`
 	// MetadataListen is where `ingot chassis` asks for servers' metadata, with TLS under the key that agents know
 	// (agent-door.pem); empty: nobody answers at 169.254.169.254. MetadataSecret is what it shares with the chassis.
 	MetadataListen string `yaml:"metadata_listen"`
@@ -211,7 +215,7 @@ func Default() Config {
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
-		OVN:      OVN{Owner: "ingot"},
+		OVN:      OVN{Owner: "ingot", NeedToFrag: true},
 		Consoles: Consoles{KeepBytes: 4 << 20},
 	}
 }

@@ -118,7 +118,7 @@ type topologyReader struct {
 
 // Everything reads all of it. A change that comes in between is marked, and looked at again.
 func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error) {
-	m := &topology.Model{Services: r.services}
+	m := &topology.Model{Services: r.services, NeedToFrag: r.config.OVN.NeedToFrag}
 	q, all := r.db, network.Everything
 	var errs [10]error
 	m.Networks, errs[0] = r.networks.Networks(ctx, q, all, network.NetworkFilter{})
@@ -191,7 +191,7 @@ func (r topologyReader) addFloatingIPs(ctx context.Context, m *topology.Model, f
 // Scope reads what the rows of one scope are made of.
 func (r topologyReader) Scope(ctx context.Context, scope ovn.Scope) (*topology.Model, error) {
 	kind, id, _ := strings.Cut(string(scope), "/")
-	m := &topology.Model{}
+	m := &topology.Model{NeedToFrag: r.config.OVN.NeedToFrag}
 	var err error
 	switch topology.Kind(kind) {
 	case topology.NetworkKind:
