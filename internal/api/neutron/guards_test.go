@@ -2,6 +2,7 @@ package neutron_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
