@@ -287,7 +287,11 @@ func (s *Service) move(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deplo
 // networkPatience is how long networks may take to carry a port. OVN takes a fraction of a second.
 const networkPatience = 2 * time.Minute
 
+// awaitNetworks has nothing to wait for where the machine stays off.
 func (s *Service) awaitNetworks(ctx context.Context, _ *workflow.Run, d *deploy) error {
+	if d.Off {
+		return nil
+	}
 	i, err := s.byID(ctx, s.db, d.Instance)
 	if err != nil {
 		return err

@@ -18,8 +18,10 @@ func (s *Service) RebuildFlow() workflow.Flow[deploy] {
 		workflow.Do("agent", "Start the agent on the machine", s.startAgent),
 		workflow.Do("write-image", "Write the image to the disk", s.writeImage),
 		workflow.Do("boot-order", "Make the machine start from its disk", s.bootOrder),
-		workflow.Tx("hand-over", "Move the machine to the tenant's networks", s.handOver(true)).UndoTx(s.handOver(false)),
+		workflow.Tx("hand-over", "Let the machine go from quarantine", s.handOver(true)).UndoTx(s.handOver(false)),
 		workflow.Do("start", "Start the tenant's system", s.start).UndoTx(s.forgetAgent),
+		workflow.Tx("plug", "Move the machine to the tenant's networks", s.move),
+		workflow.Do("carried", "Wait for the networks to carry it", s.awaitNetworks),
 		workflow.Tx("activate", "The server is rebuilt", s.activate),
 	}}
 }
@@ -61,12 +63,20 @@ func (s *Service) Rebuild(ctx context.Context, v Viewer, id string, by By, edit 
 	return i, err
 }
 
+// retake brings the machine back into quarantine, where the agent finds the control plane.
 func (s *Service) retake(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
 	err := s.machines.Retake(ctx, tx, d.Machine, d.Instance)
 	if fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
 		return workflow.Abort(err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	i, err := s.byID(ctx, tx, d.Instance)
+	if err != nil {
+		return err
+	}
+	return s.plug(ctx, tx, i, true)
 }
 
 // rebuildFailed is the last undo: an instance whose machine was not touched yet goes on as it was.
@@ -90,9 +100,9 @@ func (s *Service) rebuildFailed(ctx context.Context, tx *db.Tx, run *workflow.Ru
 	})
 }
 
-// giveBack leaves the machine with its instance, which is in error: nothing of the old system is left on the disk, or
-// nobody knows.
-func (s *Service) giveBack(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *deploy) error {
+// giveBack leaves the machine with its instance, on its networks and in error: nothing of the old system is left on the
+// disk, or nobody knows.
+func (s *Service) giveBack(ctx context.Context, tx *db.Tx, run *workflow.Run, d *deploy) error {
 	m, err := s.machines.Get(ctx, tx, d.Machine)
 	if fault.Is(err, fault.NotFound) || err == nil && (m.Instance != d.Instance || m.State != machine.Deploying) {
 		return nil // deleted, or taken away, meanwhile
@@ -100,5 +110,8 @@ func (s *Service) giveBack(ctx context.Context, tx *db.Tx, _ *workflow.Run, d *d
 	if err != nil {
 		return err
 	}
-	return s.machines.Activate(ctx, tx, d.Machine)
+	if err := s.machines.Activate(ctx, tx, d.Machine); err != nil {
+		return err
+	}
+	return s.move(ctx, tx, run, d)
 }

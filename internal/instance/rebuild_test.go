@@ -64,6 +64,14 @@ func TestRebuild(t *testing.T) {
 	if failed.Machine != before.Machine || failed.Fault == nil || failed.Fault.Message != "The disk is broken." {
 		t.Errorf("after the failure it is %+v", failed)
 	}
+	if at := placed(t, c, failed); at != "0" {
+		t.Errorf("after the failure its port is on %s", at)
+	}
+
+	// Meanwhile the machine is in quarantine, where the agent reaches the control plane.
+	carrier().Set(func(b *machinetest.Behaviour) { b.Fail, b.Hangs = nil, agentapi.KindDeploy })
+	c.Check(rebuild())
+	c.Eventually("the port to be out of the tenant's network", func() bool { return placed(t, c, c.Get(before.ID)) == "-" })
 	c.Check(c.Instances.Delete(t.Context(), instancetest.Viewer, before.ID, instancetest.By()))
 	c.Await(before.ID, instance.Deleted)
 }

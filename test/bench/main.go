@@ -107,7 +107,9 @@ func partNames() string {
 
 func (b *bench) writes(ctx context.Context) ([]goal, error) { return measureWrites(ctx, b.scratch) }
 
-func (b *bench) peers(ctx context.Context) ([]goal, error) { return measurePeers(ctx, b.bin, b.scratch) }
+func (b *bench) peers(ctx context.Context) ([]goal, error) {
+	return measurePeers(ctx, b.bin, b.scratch)
+}
 
 // servers compares a server's way to its prompt in the rack with a machine that boots directly.
 func (b *bench) servers(ctx context.Context) ([]goal, error) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/ovn-kubernetes/libovsdb/client"
+	nbclient "github.com/ovn-kubernetes/libovsdb/client"
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
@@ -17,7 +17,7 @@ import (
 
 // northbound is OVN's database as the library offers it, without the cloud's driver.
 type northbound struct {
-	client.Client
+	nbclient.Client
 	driver *ovn.Client // only to wait for the chassis
 }
 
@@ -28,7 +28,7 @@ func openNorthbound(ctx context.Context, nb, sb string) (*northbound, error) {
 	}
 	quiet := logr.FromSlogHandler(slog.DiscardHandler)
 	n := &northbound{}
-	if n.Client, err = client.NewOVSDBClient(models, client.WithEndpoint(nb), client.WithLogger(&quiet)); err != nil {
+	if n.Client, err = nbclient.NewOVSDBClient(models, nbclient.WithEndpoint(nb), nbclient.WithLogger(&quiet)); err != nil {
 		return nil, err
 	}
 	if err := n.Connect(ctx); err != nil {
