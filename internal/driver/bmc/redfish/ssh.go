@@ -48,7 +48,8 @@ func sshOf(c *gofish.APIClient, s *schemas.ComputerSystem) (sshConsole, error) {
 		return sshConsole{}, err
 	}
 	for _, m := range managers {
-		if m.SerialConsole.ServiceEnabled && slices.Contains(m.SerialConsole.ConnectTypesSupported, schemas.SSHSerialConnectTypesSupported) {
+		old := m.SerialConsole //lint:ignore SA1019 of BMCs from before ComputerSystem 1.13
+		if old.ServiceEnabled && slices.Contains(old.ConnectTypesSupported, schemas.SSHSerialConnectTypesSupported) {
 			return sshConsole{port: openBMCSSHPort}, nil
 		}
 	}
