@@ -48,9 +48,9 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	run = p.carry(ctx, topology.New(topology.Options{OVN: client, Reader: topologyReader{p, services}, Log: p.log, Up: p.portSeen}))
+	carry := p.carry(ctx, topology.New(topology.Options{OVN: client, Reader: topologyReader{p, services}, Log: p.log, Up: p.portSeen}))
 	return func() {
-		run()
+		carry()
 		client.Close()
 	}, nil
 }
