@@ -41,6 +41,7 @@ lint: ## formatting, and what the compiler does not see
 	$(GO) tool staticcheck -checks '$(CHECKS)' ./...
 
 bench: setup build ## speed and size, as ratios in one run: docs/benchmarks.md
+	@scripts/setup.sh test
 	CGO_ENABLED=0 $(GO) run ./test/bench
 
 MINUTES := 30

@@ -29,6 +29,8 @@ type Config struct {
 	PublicURL string `yaml:"public_url"`
 	// TLS of the public API; both empty: plain HTTP.
 	TLS TLS `yaml:"tls"`
+	// RequestsPerSecond that each user may send; twice as many at once. Negative: any number.
+	RequestsPerSecond int `yaml:"requests_per_second"`
 	// Database is "sqlite:PATH" or "postgres://…"; empty: SQLite in home.
 	Database string `yaml:"database"`
 	// Workers is how many steps of long work run at once.
@@ -170,6 +172,10 @@ type OVN struct {
 	// ExternalPhysical is the physical network that is behind the gateway chassis (their ovn-bridge-mappings), which
 	// operators name when they make external networks; empty: any name is taken for one.
 	ExternalPhysical string `yaml:"external_physical"`
+	// NeedToFrag has routers answer what is too long for the next network by ICMP, where their networks' MTUs differ. It must be
+	// off where a chassis runs Open vSwitch's userspace datapath with userspace-tso-enable: there the segments that TCP leaves
+	// to the NIC count as one packet, and every transfer stalls.
+	NeedToFrag bool `yaml:"need_to_frag"`
 	// MetadataListen is where `ingot chassis` asks for servers' metadata, with TLS under the key that agents know
 	// (agent-door.pem); empty: nobody answers at 169.254.169.254. MetadataSecret is what it shares with the chassis.
 	MetadataListen string `yaml:"metadata_listen"`
@@ -199,7 +205,7 @@ type Consoles struct {
 // Default is the configuration of the lab.
 func Default() Config {
 	return Config{
-		Home: "run", Listen: "127.0.0.1:8000", Workers: 32, LogLevel: "info",
+		Home: "run", Listen: "127.0.0.1:8000", RequestsPerSecond: 200, Workers: 32, LogLevel: "info",
 		Identity: Identity{
 			Region: "RegionOne", TokenLife: 4 * time.Hour, PasswordHashRounds: 12,
 			Keystone: Keystone{Project: "service", UserDomain: "Default", ProjectDomain: "Default", Cache: 10 * time.Second},
@@ -209,7 +215,7 @@ func Default() Config {
 			Interface: "rack", Address: netip.MustParsePrefix("10.77.0.1/24"),
 			AgentPort: 8443, BootPort: 8080, MediaListen: "127.0.0.1:0", Cmdline: "console=ttyS0", LookEvery: 5 * time.Second, BootTimeout: 15 * time.Minute,
 		},
-		OVN:      OVN{Owner: "ingot"},
+		OVN:      OVN{Owner: "ingot", NeedToFrag: true},
 		Consoles: Consoles{KeepBytes: 4 << 20},
 	}
 }
@@ -332,6 +338,9 @@ func (c *Config) check() (mistakes []mistake) {
 	}
 	if !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres") {
 		wrong("database", `it must be "sqlite:PATH" or "postgres://…"`)
+	}
+	if c.RequestsPerSecond == 0 {
+		wrong("requests_per_second", "nobody could ask for anything; -1 sets no limit")
 	}
 	if c.Workers < 1 {
 		wrong("workers", "at least one is needed")

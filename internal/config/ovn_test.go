@@ -19,7 +19,7 @@ func TestOVN(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.OVN{NB: "ssl:192.0.2.1:6641,ssl:[2001:db8::1]:6641", SB: "unix:/run/ovn/sb.sock", Owner: "ingot",
+	want := config.OVN{NB: "ssl:192.0.2.1:6641,ssl:[2001:db8::1]:6641", SB: "unix:/run/ovn/sb.sock", Owner: "ingot", NeedToFrag: true,
 		TLS: config.OVNTLS{Cert: "c.pem", Key: "k.pem", CA: "a.pem"}, ExternalPhysical: "outside"}
 	if d := cmp.Diff(want, c.OVN); d != "" {
 		t.Error(d)

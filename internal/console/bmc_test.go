@@ -81,19 +81,41 @@ func talk(t *testing.T, r *rig, i, line string) {
 	r.says(i, line)
 }
 
+// serve starts a BMC; one that listens where one listened before is the same, started anew.
+func serve(t *testing.T, m *vbmc.Simulated, o vbmc.RedfishOptions) *vbmc.Redfish {
+	t.Helper()
+	o.Username, o.Password, o.Logger = "admin", password, slog.New(slog.DiscardHandler)
+	var b *vbmc.Redfish
+	Eventually(t, "the BMC to listen", func() bool {
+		var err error
+		b, err = vbmc.NewRedfish(m, o)
+		return err == nil
+	})
+	return b
+}
+
+// A BMC whose console is served by SSH starts anew: the line is joined again, and the gap is marked.
+func TestOverSSH(t *testing.T) {
+	m, o := simulated(), vbmc.RedfishOptions{MediaDir: t.TempDir(), SSH: true}
+	b := serve(t, m, o)
+	address := machine.BMC{Kind: "redfish", Address: b.URL(), Username: "admin", Password: password, CA: string(b.CertificatePEM())}
+	r, i := over(t, quick(""), func() (machine.Driver, error) { return redfish.New(address, around.Plain) })
+	r.recorded(i)
+	m.Print([]byte("printed\r\n"))
+	r.says(i, "printed")
+	talk(t, r, i, "over SSH\n")
+	must(t, b.Close())
+	r.says(i, "the serial console is out of reach")
+	o.Listen = strings.TrimPrefix(b.URL(), "https://")
+	b = serve(t, m, o)
+	t.Cleanup(func() { must(t, b.Close()) })
+	r.says(i, "the serial console is back after")
+	talk(t, r, i, "once more\n")
+}
+
 func TestOverRedfish(t *testing.T) {
-	m := simulated()
-	media := t.TempDir()
-	serve := func(listen string) *vbmc.Redfish {
-		var b *vbmc.Redfish
-		Eventually(t, "the BMC to listen", func() bool {
-			var err error
-			b, err = vbmc.NewRedfish(m, vbmc.RedfishOptions{Username: "admin", Password: password, MediaDir: media, Listen: listen, Logger: slog.New(slog.DiscardHandler)})
-			return err == nil
-		})
-		return b
-	}
-	b := serve("")
+	m, o := simulated(), vbmc.RedfishOptions{MediaDir: t.TempDir()}
+	b := serve(t, m, o)
 	address := machine.BMC{Kind: "redfish", Address: b.URL(), Username: "admin", Password: password, CA: string(b.CertificatePEM())}
 	r, i := over(t, quick(""), func() (machine.Driver, error) { return redfish.New(address, around.Plain) })
 	r.recorded(i)
@@ -111,7 +133,8 @@ func TestOverRedfish(t *testing.T) {
 
 	must(t, b.Close()) // the BMC starts anew
 	r.says(i, "the serial console is out of reach")
-	b = serve(strings.TrimPrefix(b.URL(), "https://"))
+	o.Listen = strings.TrimPrefix(b.URL(), "https://")
+	b = serve(t, m, o)
 	t.Cleanup(func() { must(t, b.Close()) })
 	r.says(i, "the serial console is back after")
 	talk(t, r, i, "once more\n")

@@ -146,5 +146,5 @@ func (s *Service) Screen(ctx context.Context, instance string) (io.ReadWriteClos
 			return s.wires.OpenScreen(ctx, loan.Machine)
 		}
 	}
-	return nil, fault.New(fault.Conflict, "No machine carries the server.")
+	return nil, errNoMachine
 }

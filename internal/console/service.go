@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/console/forensics"
@@ -20,14 +21,15 @@ import (
 
 // Config of the consoles. The zero values of all but Folder are defaults.
 type Config struct {
-	Folder        string        // for the recordings: home/consoles
-	Keep          int64         // bytes of each recording at most; 0: 4 MiB
-	URL           string        // where other processes reach this one: http://host:port
-	TokenLife     time.Duration // of an unused token; 0: 10 minutes
-	Settle        time.Duration // for how long a new connection's output may be a replay; 0: a second
-	TakeAfter     time.Duration // for how long somebody else may have a line before it is taken back; 0: 10 minutes
-	LookEvery     time.Duration // at the machines that instances have; 0: a second
-	HardwareEvery time.Duration // a machine's hardware log is read, unless a boot goes wrong; 0: 15 minutes
+	Folder         string        // for the recordings: home/consoles
+	Keep           int64         // bytes of each recording at most; 0: 4 MiB
+	URL            string        // where other processes reach this one: http://host:port
+	TokenLife      time.Duration // of an unused token; 0: 10 minutes
+	Settle         time.Duration // for how long a new connection's output may be a replay; 0: a second
+	TakeAfter      time.Duration // for how long somebody else may have a line before it is taken back; 0: 10 minutes
+	LookEvery      time.Duration // at the machines that instances have; 0: a second
+	ScreenPatience time.Duration // how long a screenshot may take: BMCs encode it with small processors; 0: 30 s
+	HardwareEvery  time.Duration // a machine's hardware log is read, unless a boot goes wrong; 0: 15 minutes
 }
 
 func (c Config) withDefaults() Config {
@@ -43,6 +45,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Settle, time.Second)
 	set(&c.TakeAfter, 10*time.Minute)
 	set(&c.LookEvery, time.Second)
+	set(&c.ScreenPatience, 30*time.Second)
 	set(&c.HardwareEvery, 15*time.Minute)
 	return c
 }
@@ -65,7 +68,8 @@ type Service struct {
 	watching map[string]*Session
 	reports  reports
 
-	readers chan struct{} // of hardware logs at work
+	shots   singleflight.Group // of screenshots, by machine
+	readers chan struct{}      // of hardware logs at work
 	reading sync.WaitGroup
 }
 

@@ -16,8 +16,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -68,6 +69,14 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	return d, nil
 }
 
+// connections to PostgreSQL at most. They are kept: opening one costs more than any of our statements.
+const connections = 16
+
+// settings of PostgreSQL's sessions, unless the DSN says others. Whoever reads a whole table conflicts with everybody who
+// writes to it (serializable transactions lock what they read), and the planner reads small tables whole unless it is told
+// not to. It believes such plans to be so dear that it would compile them.
+var settings = map[string]string{"enable_seqscan": "off", "jit": "off"}
+
 func connect(dsn string) (*DB, error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
 		options := url.Values{"_txlock": {"immediate"}, "_time_format": {"sqlite"}, "_pragma": {
@@ -81,28 +90,39 @@ func connect(dsn string) (*DB, error) {
 		return &DB{DB: pool, Engine: SQLite}, nil
 	}
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		pool, err := sql.Open("pgx", dsn)
+		config, err := pgx.ParseConfig(dsn)
 		if err != nil {
 			return nil, fmt.Errorf("open PostgreSQL: %w", err)
 		}
-		pool.SetMaxOpenConns(16)
-		pool.SetMaxIdleConns(8)
+		for name, value := range settings {
+			if _, given := config.RuntimeParams[name]; !given {
+				config.RuntimeParams[name] = value
+			}
+		}
+		pool := stdlib.OpenDB(*config)
+		pool.SetMaxOpenConns(connections)
+		pool.SetMaxIdleConns(connections)
 		return &DB{DB: pool, Engine: Postgres}, nil
 	}
 	return nil, errors.New(`the database must be "sqlite:PATH" or "postgres://…"`)
 }
+
+// A transaction that loses again and again waits for some seconds in all, so that it outlives a crowd.
+const (
+	mostAttempts = 40
+	longestPause = 200 * time.Millisecond
+)
 
 // Tx runs f in a serializable transaction and commits when f returns nil. It runs f again when the engine says that
 // the transaction lost against another one.
 func (d *DB) Tx(ctx context.Context, f func(tx *Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := d.once(ctx, f)
-		if err == nil || !retryable(err) || attempt == 20 {
+		if err == nil || !retryable(err) || attempt == mostAttempts {
 			return err
 		}
-		pause := time.Duration(attempt) * time.Duration(1+rand.IntN(4)) * time.Millisecond
 		select {
-		case <-time.After(pause):
+		case <-time.After(rand.N(min(time.Millisecond<<min(attempt, 10), longestPause))):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

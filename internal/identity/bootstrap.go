@@ -33,6 +33,7 @@ var impliedRoles = [][2]string{{RoleAdmin, RoleManager}, {RoleManager, RoleMembe
 // and of the system), the region and the catalog. It may run at every start, also of several processes at once: what
 // exists stays as it is, but the catalog's entries of the configuration follow it.
 func (s *Service) Bootstrap(ctx context.Context, b Bootstrap) error {
+	defer s.catalogs.forget()
 	if b.AdminPassword == "" {
 		return errors.New("bootstrap: no password for the admin")
 	}

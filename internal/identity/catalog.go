@@ -134,6 +134,7 @@ func (s *Service) PutService(ctx context.Context, c CatalogService) (CatalogServ
 	if c.ID == "" {
 		c.ID = newID()
 	}
+	defer s.catalogs.forget()
 	return c, putService(ctx, s.db, c)
 }
 
@@ -168,6 +169,7 @@ func (s *Service) CatalogServices(ctx context.Context, typ, name string) ([]Cata
 
 // DeleteService deletes a catalog entry with its endpoints.
 func (s *Service) DeleteService(ctx context.Context, id string) error {
+	defer s.catalogs.forget()
 	return remove(ctx, s.db, "identity_service", "service", id)
 }
 
@@ -183,6 +185,7 @@ func (s *Service) PutEndpoint(ctx context.Context, e Endpoint, makeRegion string
 	if e.ID == "" {
 		e.ID = newID()
 	}
+	defer s.catalogs.forget()
 	return e, s.db.Tx(ctx, func(tx *db.Tx) error {
 		if _, err := getService(ctx, tx, e.ServiceID); err != nil {
 			return invalidReference(err)
@@ -249,6 +252,7 @@ func (s *Service) Endpoints(ctx context.Context, f EndpointFilter) ([]Endpoint, 
 
 // DeleteEndpoint deletes an endpoint.
 func (s *Service) DeleteEndpoint(ctx context.Context, id string) error {
+	defer s.catalogs.forget()
 	return remove(ctx, s.db, "identity_endpoint", "endpoint", id)
 }
 
@@ -261,26 +265,27 @@ type CatalogEntry struct {
 // Catalog is what the token's owner may reach: enabled services with their enabled endpoints, URLs filled in. Without
 // a project, endpoints whose URL needs one are left out.
 func (s *Service) Catalog(ctx context.Context, t *Token) ([]CatalogEntry, error) {
-	services, err := s.CatalogServices(ctx, "", "")
+	known, err := s.catalogs.look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	project := ""
-	var endpoints []Endpoint
+	project, endpoints := "", known.endpoints
 	if t.Project != nil {
 		project = t.Project.ID
-		endpoints, err = s.ProjectEndpoints(ctx, project)
 	}
-	if err == nil && endpoints == nil {
-		endpoints, err = s.Endpoints(ctx, EndpointFilter{})
-	}
-	if err != nil {
-		return nil, err
+	if known.filtered && project != "" {
+		own, err := s.ProjectEndpoints(ctx, project)
+		if err != nil {
+			return nil, err
+		}
+		if own != nil {
+			endpoints = own
+		}
 	}
 	replacer := strings.NewReplacer("$(project_id)s", project, "%(project_id)s", project,
 		"$(tenant_id)s", project, "%(tenant_id)s", project, "$(user_id)s", t.User.ID, "%(user_id)s", t.User.ID)
 	var catalog []CatalogEntry
-	for _, service := range services {
+	for _, service := range known.services {
 		entry := CatalogEntry{CatalogService: service}
 		for _, e := range endpoints {
 			needsProject := strings.Contains(e.URL, "(project_id)s") || strings.Contains(e.URL, "(tenant_id)s")

@@ -116,6 +116,7 @@ func (a association) check(ctx context.Context, q db.Querier, id, projectID stri
 }
 
 func (a association) add(ctx context.Context, s *Service, id, projectID string) error {
+	defer s.catalogs.forget()
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := a.check(ctx, tx, id, projectID); err != nil {
 			return err
@@ -142,6 +143,7 @@ func (a association) missing(id, projectID string) error {
 }
 
 func (a association) remove(ctx context.Context, s *Service, id, projectID string) error {
+	defer s.catalogs.forget()
 	n, err := db.Changed(s.db.ExecContext(ctx, `DELETE FROM `+a.table+` WHERE `+a.column+` = $1 AND project_id = $2`, id, projectID))
 	if err == nil && n == 0 {
 		return a.missing(id, projectID)

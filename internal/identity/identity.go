@@ -33,6 +33,7 @@ type Service struct {
 	keyring   *secret.Keyring
 	keys      *signingKeys
 	revoked   *revocations
+	catalogs  *catalogPictures
 	hashing   chan struct{}                 // a place for each processor: bcrypt must not starve everything else
 	dummyHash func() (hash []byte, e error) // compared with when there is no such user, so that time tells nothing
 }
@@ -51,6 +52,7 @@ func New(ctx context.Context, d *db.DB, keyring *secret.Keyring, config Config) 
 	s := &Service{Config: config, db: d, keyring: keyring, hashing: make(chan struct{}, hashers())}
 	s.dummyHash = sync.OnceValues(s.makeDummyHash)
 	s.revoked = &revocations{db: d, clock: config.Clock}
+	s.catalogs = &catalogPictures{db: d, clock: config.Clock}
 	var err error
 	if s.keys, err = openKeys(ctx, d, keyring, config.Clock); err != nil {
 		return nil, err

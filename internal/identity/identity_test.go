@@ -238,6 +238,29 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
+// The catalog is kept for a second, and a change is seen at once by the process that made it.
+func TestCatalogIsNeverOld(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := identitytest.New(t, d, clock.NewFake())
+		other := must(identity.New(t.Context(), d, c.Keyring, identity.Config{BcryptCost: bcrypt.MinCost, Clock: c.Clock}))
+		token := must(c.Authenticate(t.Context(), c.Token(t, "demo", identitytest.DemoPassword, "demo"))).Token
+		entries := func(s *identity.Service) int { return len(must(s.Catalog(t.Context(), token))) }
+		before := entries(other)
+		added := must(c.PutService(t.Context(), identity.CatalogService{Type: "new", Enabled: true, Extra: identity.Extra{}}))
+		if got := entries(c.Service); got != before+1 {
+			t.Errorf("who added a service sees %d, not %d", got, before+1)
+		}
+		c.Clock.Step(time.Second)
+		if got := entries(other); got != before+1 {
+			t.Errorf("after a second another process sees %d services, not %d", got, before+1)
+		}
+		ok(t, c.DeleteService(t.Context(), added.ID))
+		if got := entries(c.Service); got != before {
+			t.Errorf("who deleted it sees %d, not %d", got, before)
+		}
+	})
+}
+
 func TestKeysRotate(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		c := identitytest.New(t, d, clock.NewFake())

@@ -77,8 +77,8 @@ func world(t *testing.T, c *instancetest.Cloud, counting bool) any {
 	}
 	computer := c.Machines[0]
 	m := computer.Record()
-	if m.State == machine.Active && computer.Sim.Power() && computer.Rescued() == nil { // the agent tells that it goes before it goes
-		c.Eventually("the tenant's system to run", computer.TenantRuns)
+	if m.State == machine.Active && computer.Sim.Power() { // the agent tells that it goes before it goes
+		c.Eventually("the tenant's system to run, or that of its rescue", func() bool { return computer.TenantRuns() || computer.Rescued() != nil })
 	}
 	ports, err := c.Networks.Ports(t.Context(), c.DB, network.Everything, network.PortFilter{})
 	c.Check(err)

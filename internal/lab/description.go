@@ -37,6 +37,7 @@ type OVNDescription struct {
 	// ServicesPort is the logical port of the control plane's interface, and ServicesMAC that interface's address.
 	ServicesPort string `json:"services_port"`
 	ServicesMAC  string `json:"services_mac"`
+	UserspaceTSO bool   `json:"userspace_tso"` // the chassis leave segmentation to the NICs, but not to the kernel
 	// ExternalPhysical is the physical network behind the gateways. Internet is the gateway's address in it, with the prefix
 	// length: the whole of the prefix is free for routers and floating IPs.
 	ExternalPhysical string `json:"external_physical"`

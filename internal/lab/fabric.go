@@ -154,6 +154,7 @@ func raiseFabric(ctx context.Context, dir string, rack *RackSpec, description, o
 		return f, err
 	}
 	description.OVN.NB, description.OVN.SB, description.OVN.InternetNetns = cluster.NB(), cluster.SB(), internet.Namespace
+	description.OVN.UserspaceTSO = cluster.UserspaceTSO()
 	for _, ch := range chassis {
 		description.OVN.Chassis = append(description.OVN.Chassis, ChassisDescription{ch.Name, cluster.Namespace(ch.Name), cluster.OVS(ch.Name)})
 	}

@@ -142,7 +142,7 @@ type EventLogger interface {
 	ClearEventLog(ctx context.Context) error
 }
 
-// SerialConsole opens the machine's serial line (OpenBMC /console0 websocket, IPMI SOL). One owner at a time.
+// SerialConsole opens the machine's serial line (OpenBMC /console0 websocket, Redfish SSH, IPMI SOL). One owner at a time.
 type SerialConsole interface {
 	OpenConsole(ctx context.Context) (io.ReadWriteCloser, error)
 }
@@ -168,6 +168,15 @@ type BMC struct {
 	// system's roots decide.
 	CA       string `json:"ca,omitempty"`
 	Insecure bool   `json:"insecure,omitempty"`
+	// HostKey is what the BMC's SSH server showed first, as in authorized_keys: no other is trusted. Empty: it was not seen
+	// yet, and a driver that sees it keeps it. Whoever saves the address anew forgets it.
+	HostKey  string   `json:"host_key,omitempty"`
+	HostKeys HostKeys `json:"-"` // nil: nothing is kept
+}
+
+// HostKeys keep the SSH host key that a BMC showed first. Keep fails with Conflict when another is kept already.
+type HostKeys interface {
+	Keep(ctx context.Context, key string) error
 }
 
 // Dial makes a driver for a BMC without talking to it yet.

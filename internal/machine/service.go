@@ -9,6 +9,7 @@ import (
 
 	"github.com/ingotcloud/ingot/internal/clock"
 	"github.com/ingotcloud/ingot/internal/db"
+	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
@@ -82,7 +83,30 @@ func (s *Service) Dial(ctx context.Context, m *Machine) (Driver, error) {
 	}
 	bmc := m.BMC
 	bmc.Machine, bmc.Password = m.ID, string(password)
+	bmc.HostKeys = hostKeys{s, m.ID, bmc.Address}
 	return s.dial(bmc)
+}
+
+// hostKeys keep the key of the BMC that a machine has at an address.
+type hostKeys struct {
+	s                *Service
+	machine, address string
+}
+
+// Keep implements HostKeys.
+func (h hostKeys) Keep(ctx context.Context, key string) error {
+	return h.s.db.Tx(ctx, func(tx *db.Tx) error {
+		m, err := h.s.Get(ctx, tx, h.machine)
+		switch {
+		case err != nil || m.BMC.HostKey == key:
+			return err
+		case m.BMC.HostKey != "" || m.BMC.Address != h.address:
+			return fault.New(fault.Conflict, "Another SSH host key of the machine's BMC was kept meanwhile.")
+		}
+		m.BMC.HostKey = key
+		h.s.log.Info("the BMC's SSH host key is trusted from now on", "machine", m.ID, "name", m.Name, "key", key)
+		return h.s.save(ctx, tx, m)
+	})
 }
 
 // bells wake the long polls of agents in this process; those of other processes notice within a second.

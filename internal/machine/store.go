@@ -43,6 +43,16 @@ func (s *Service) List(ctx context.Context, q db.Querier) ([]*Machine, error) {
 	return db.List(ctx, q, scan, `SELECT `+columns+` FROM machine ORDER BY created_at, id`)
 }
 
+// ListFrom gives at most so many machines, oldest first, from the one with the id on; from the oldest with an empty id. An
+// id of no machine gives none.
+func (s *Service) ListFrom(ctx context.Context, q db.Querier, id string, most int) ([]*Machine, error) {
+	if id == "" {
+		return db.List(ctx, q, scan, `SELECT `+columns+` FROM machine ORDER BY created_at, id LIMIT $1`, most)
+	}
+	return db.List(ctx, q, scan, `SELECT `+columns+` FROM machine
+		WHERE (created_at, id) >= ((SELECT created_at FROM machine WHERE id = $1), $1) ORDER BY created_at, id LIMIT $2`, id, most)
+}
+
 // Create enrols a machine by its BMC. Only fake hardware may begin in another state than Enroll.
 func (s *Service) Create(ctx context.Context, tx *db.Tx, m *Machine) error {
 	now := s.clock.Now()

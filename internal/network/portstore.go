@@ -58,7 +58,7 @@ func (s *Service) Ports(ctx context.Context, q db.Querier, v Viewer, f PortFilte
 		}
 		where.And(`id IN (SELECT port FROM network_address WHERE address IN (`+marks(len(args))+`))`, args...)
 	}
-	where, err := f.Page.narrow(ctx, q, PortTable, where)
+	where, err := f.Page.Narrow(ctx, q, string(PortTable), where)
 	if err != nil {
 		return nil, err
 	}

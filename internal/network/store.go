@@ -168,7 +168,7 @@ func (s *Service) Networks(ctx context.Context, q db.Querier, v Viewer, f Networ
 	in(&where, `id`, f.IDs)
 	in(&where, `project`, f.Projects)
 	in(&where, `name`, f.Names)
-	where, err := f.Page.narrow(ctx, q, NetworkTable, where)
+	where, err := f.Page.Narrow(ctx, q, string(NetworkTable), where)
 	if err != nil {
 		return nil, err
 	}

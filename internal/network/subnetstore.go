@@ -47,7 +47,7 @@ func (s *Service) Subnets(ctx context.Context, q db.Querier, v Viewer, f SubnetF
 	in(&where, `network`, f.Networks)
 	in(&where, `project`, f.Projects)
 	in(&where, `name`, f.Names)
-	where, err := f.Page.narrow(ctx, q, SubnetTable, where)
+	where, err := f.Page.Narrow(ctx, q, string(SubnetTable), where)
 	if err != nil {
 		return nil, err
 	}

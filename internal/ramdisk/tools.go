@@ -16,12 +16,17 @@ import (
 	"github.com/ingotcloud/ingot/internal/ramdisk/deb"
 )
 
-// toolPackages have what a rescue system needs beside the agent.
-var toolPackages = []string{"busybox-static", "e2fsprogs", "dosfstools", "fdisk", "xfsprogs"}
+// toolPackages have what a rescue system needs beside the agent. Of util-linux only a program is taken that needs no library
+// beyond those of the others: it alone depends on many.
+var (
+	toolPackages = []string{"busybox-static", "e2fsprogs", "dosfstools", "fdisk", "xfsprogs"}
+	utilLinux    = "util-linux"
+)
 
 // tools are the programs, with the other names that they go by. Busybox's own are made where it runs, and give way to these.
 var tools = map[string][]string{
 	"bin/busybox":     {"bin/sh"},
+	"sbin/blkid":      nil,
 	"sbin/e2fsck":     {"sbin/fsck.ext2", "sbin/fsck.ext3", "sbin/fsck.ext4"},
 	"sbin/mke2fs":     {"sbin/mkfs.ext2", "sbin/mkfs.ext3", "sbin/mkfs.ext4"},
 	"sbin/tune2fs":    {"sbin/e2label"},
@@ -48,7 +53,7 @@ func fetchTools(ctx context.Context, cacheRoot string) ([]deb.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	return deb.Fetch(ctx, cacheRoot, slices.Concat(toolPackages, libraries)...)
+	return deb.Fetch(ctx, cacheRoot, slices.Concat(toolPackages, []string{utilLinux}, libraries)...)
 }
 
 // toolsInitrd gives the initrd that has the tools alone, out of the cache.

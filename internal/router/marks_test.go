@@ -38,7 +38,7 @@ func TestARouterIsMarkedWithItsNetworks(t *testing.T) {
 		second, _ := w.router(red, true), w.router(red, false)
 		w.marks()
 		size(w.out, 1300)
-		gateways, err := w.Routers(t.Context(), w.db, admin)
+		gateways, err := w.Routers(t.Context(), w.db, admin, router.RouterFilter{})
 		w.must(err)
 		var want []string
 		for _, r := range gateways {

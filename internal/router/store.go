@@ -13,16 +13,28 @@ import (
 
 const routerColumns = `id, project, name, description, admin_up, snat, routes, zones, tags, revision, created_at, updated_at`
 
+// RouterFilter narrows a list of routers; an empty field does not.
+type RouterFilter struct {
+	IDs, Projects, Names []string
+	Page                 db.Page
+}
+
 // Routers that the viewer sees, which are its own, oldest first.
-func (s *Service) Routers(ctx context.Context, q db.Querier, v network.Viewer) ([]*Router, error) {
-	return s.routers(ctx, q, seen(v))
+func (s *Service) Routers(ctx context.Context, q db.Querier, v network.Viewer, f RouterFilter) ([]*Router, error) {
+	where := seen(v)
+	in(&where, `id`, f.IDs)
+	in(&where, `project`, f.Projects)
+	in(&where, `name`, f.Names)
+	where, err := f.Page.Narrow(ctx, q, string(RouterTable), where)
+	if err != nil {
+		return nil, err
+	}
+	return s.routers(ctx, q, where)
 }
 
 // Router finds a router that the viewer sees.
 func (s *Service) Router(ctx context.Context, q db.Querier, v network.Viewer, id string) (*Router, error) {
-	where := seen(v)
-	where.And(`id = ?`, id)
-	found, err := s.routers(ctx, q, where)
+	found, err := s.Routers(ctx, q, v, RouterFilter{IDs: []string{id}})
 	if err != nil {
 		return nil, err
 	}
@@ -156,14 +168,24 @@ func (f *FloatingIP) values() []any {
 }
 
 // FloatingIPFilter narrows a list of floating IPs; an empty field does not.
-type FloatingIPFilter struct{ IDs, FixedPorts, Routers []string }
+type FloatingIPFilter struct {
+	IDs, Projects, Networks, FixedPorts, Routers, Addrs []string
+	Page                                                db.Page
+}
 
 // FloatingIPs that the viewer sees, which are its own, oldest first.
 func (s *Service) FloatingIPs(ctx context.Context, q db.Querier, v network.Viewer, f FloatingIPFilter) ([]*FloatingIP, error) {
 	where := seen(v)
 	in(&where, `id`, f.IDs)
+	in(&where, `project`, f.Projects)
+	in(&where, `network`, f.Networks)
 	in(&where, `fixed_port`, f.FixedPorts)
 	in(&where, `router`, f.Routers)
+	in(&where, `address`, f.Addrs)
+	where, err := f.Page.Narrow(ctx, q, string(FloatingIPTable), where)
+	if err != nil {
+		return nil, err
+	}
 	found, err := db.List(ctx, q, scanFloatingIP, `SELECT `+floatingIPColumns+` FROM floatingip`+where.String()+` ORDER BY created_at, id`, where.Args...)
 	if err != nil {
 		return nil, err

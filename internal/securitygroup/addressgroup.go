@@ -30,6 +30,9 @@ func (s *Service) AddressGroups(ctx context.Context, q db.Querier, v Viewer, f F
 	if err != nil {
 		return nil, err
 	}
+	if where, err = f.Page.Narrow(ctx, q, "address_group", where); err != nil {
+		return nil, err
+	}
 	found, err := db.List(ctx, q, scanAddressGroup, `SELECT `+addressGroupColumns+` FROM address_group`+where.String()+` ORDER BY created_at, id`, where.Args...)
 	for _, g := range found {
 		g.Shared = slices.Contains(shared, g.ID)
@@ -121,7 +124,8 @@ func (s *Service) saveAddressGroup(ctx context.Context, tx *db.Tx, g *AddressGro
 // DeleteAddressGroup deletes an address group that no rule names, else Conflict.
 func (s *Service) DeleteAddressGroup(ctx context.Context, tx *db.Tx, id string) error {
 	var one int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM security_group_rule WHERE remote_address_group = $1 LIMIT 1`, id).Scan(&one)
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM security_group_rule WHERE remote_address_group = $1
+		UNION ALL SELECT 1 FROM security_group_default_rule WHERE remote_address_group = $1 LIMIT 1`, id).Scan(&one)
 	if err == nil {
 		return refuse(fault.Conflict, AddressGroupInUse, "Address group %s is in use on one or more security group rules.", id)
 	}

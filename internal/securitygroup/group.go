@@ -21,7 +21,8 @@ type NewGroup struct {
 	Tags              []string
 }
 
-// CreateGroup makes a group whose ports may send anything and receive nothing but the answers. It fails with Conflict for
+// CreateGroup makes a group. Unless operators have changed the default rules, its ports may send anything and receive
+// nothing but the answers. It fails with Conflict for
 // the name "default", which is taken, and Quota when the project has as many groups as it may.
 func (s *Service) CreateGroup(ctx context.Context, tx *db.Tx, spec NewGroup) (*Group, error) {
 	if strings.EqualFold(spec.Name, Default) {
@@ -36,8 +37,8 @@ func (s *Service) CreateGroup(ctx context.Context, tx *db.Tx, spec NewGroup) (*G
 	return s.insertGroup(ctx, tx, spec)
 }
 
-// Default is the id of the project's default group, which is made here the first time: its ports may send anything, and
-// receive from each other.
+// Default is the id of the project's default group, which is made here the first time: unless operators have changed the
+// default rules, its ports may send anything, and receive from each other.
 func (s *Service) Default(ctx context.Context, tx *db.Tx, project string) (id string, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT id FROM security_group WHERE project = $1 AND name = $2`, project, Default).Scan(&id)
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -46,12 +47,6 @@ func (s *Service) Default(ctx context.Context, tx *db.Tx, project string) (id st
 	g, err := s.insertGroup(ctx, tx, NewGroup{Project: project, Name: Default, Description: "Default security group"})
 	if err != nil {
 		return "", err
-	}
-	for _, version := range []int{4, 6} {
-		among := s.newRule(g, NewRule{Version: version, RemoteGroup: g.ID})
-		if err := insertRule(ctx, tx, among); err != nil {
-			return "", err
-		}
 	}
 	return g.ID, nil
 }
@@ -84,12 +79,8 @@ func (s *Service) insertGroup(ctx context.Context, tx *db.Tx, spec NewGroup) (*G
 		g.ID, g.Project, g.Name, g.Description, db.JSON(g.Tags), g.Revision, g.Created, g.Updated, g.Stateful); err != nil {
 		return nil, err
 	}
-	for _, version := range []int{4, 6} {
-		r := s.newRule(g, NewRule{Egress: true, Version: version})
-		if err := insertRule(ctx, tx, r); err != nil {
-			return nil, err
-		}
-		g.Rules = append(g.Rules, r)
+	if err := s.insertDefaultRules(ctx, tx, g); err != nil {
+		return nil, err
 	}
 	return g, mark(ctx, tx, g.ID)
 }
@@ -160,6 +151,9 @@ func (s *Service) DeleteGroup(ctx context.Context, tx *db.Tx, id string, evenDef
 		if err := s.touch(ctx, tx, other); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM security_group_default_rule WHERE remote_group = $1`, id); err != nil {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM security_group WHERE id = $1`, id); err != nil {
 		return err

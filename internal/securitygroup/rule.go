@@ -34,25 +34,8 @@ func (s *Service) CreateRule(ctx context.Context, tx *db.Tx, v Viewer, spec NewR
 	if err != nil {
 		return nil, err
 	}
-	if spec.Version == 0 {
-		spec.Version = 4
-	}
-	for _, port := range []*int{spec.First, spec.Last} {
-		if port != nil && (*port < 0 || *port > 65535) {
-			return nil, refuse(fault.Invalid, BadPort, "Invalid value for port %d.", *port)
-		}
-	}
-	r := s.newRule(g, spec)
-	if r.Protocol, r.Spelling, err = protocol(spec.Protocol, spec.Version); err != nil {
-		return nil, err
-	}
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	if err := s.Holds(r); err != nil {
-		return nil, err
-	}
-	if err := s.remoteExists(ctx, tx, v, r); err != nil {
+	r, err := s.checkedRule(ctx, tx, v, g, spec)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.Quotas.WithinQuota(ctx, tx, g.Project, RuleKind); err != nil {
@@ -70,6 +53,32 @@ func (s *Service) CreateRule(ctx context.Context, tx *db.Tx, v Viewer, spec NewR
 		return nil, err
 	}
 	return r, s.touch(ctx, tx, g.ID)
+}
+
+// checkedRule is the rule that is asked for, if there can be such a one.
+func (s *Service) checkedRule(ctx context.Context, q db.Querier, v Viewer, g *Group, spec NewRule) (r *Rule, err error) {
+	if spec.Version == 0 {
+		spec.Version = 4
+	}
+	for _, port := range []*int{spec.First, spec.Last} {
+		if port != nil && (*port < 0 || *port > 65535) {
+			return nil, refuse(fault.Invalid, BadPort, "Invalid value for port %d.", *port)
+		}
+	}
+	r = s.newRule(g, spec)
+	if r.Protocol, r.Spelling, err = protocol(spec.Protocol, spec.Version); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if err := s.Holds(r); err != nil {
+		return nil, err
+	}
+	if err := s.remoteExists(ctx, q, v, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (s *Service) newRule(g *Group, spec NewRule) *Rule {
@@ -141,7 +150,7 @@ func (r *Rule) checkICMP() error {
 }
 
 func (s *Service) remoteExists(ctx context.Context, q db.Querier, v Viewer, r *Rule) error {
-	if r.RemoteGroup != "" {
+	if r.RemoteGroup != "" && (r.RemoteGroup != Parent || r.Group != "") {
 		if _, err := s.Group(ctx, q, v, r.RemoteGroup); err != nil {
 			return err
 		}

@@ -99,6 +99,8 @@ const (
 	DefaultKeepsName     Reason = "default security group keeps its name"
 	NoSuchRule           Reason = "no such security group rule"
 	RuleExists           Reason = "security group rule exists"
+	NoSuchDefaultRule    Reason = "no such default security group rule"
+	DefaultRuleExists    Reason = "default security group rule exists"
 	NoSuchProtocol       Reason = "no such protocol"
 	BadPortRange         Reason = "bad port range"
 	BadPort              Reason = "bad port"

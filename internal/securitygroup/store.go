@@ -16,11 +16,15 @@ import (
 )
 
 // Filter narrows a list; an empty field does not.
-type Filter struct{ IDs, Projects []string }
+type Filter struct {
+	IDs, Projects, Names []string
+	Page                 db.Page
+}
 
 func (f Filter) where() (where db.Where) {
 	in(&where, `id`, f.IDs)
 	in(&where, `project`, f.Projects)
+	in(&where, `name`, f.Names)
 	return where
 }
 
@@ -73,6 +77,9 @@ func (s *Service) Groups(ctx context.Context, q db.Querier, v Viewer, f Filter) 
 	where := f.where()
 	shared, err := s.seen(ctx, q, &where, v, GroupKind)
 	if err != nil {
+		return nil, err
+	}
+	if where, err = f.Page.Narrow(ctx, q, "security_group", where); err != nil {
 		return nil, err
 	}
 	found, err := db.List(ctx, q, scanGroup, `SELECT `+groupColumns+` FROM security_group`+where.String()+` ORDER BY created_at, id`, where.Args...)

@@ -114,7 +114,10 @@ func build(ctx context.Context, c config.Config, log *slog.Logger, access machin
 	p.instances = instance.New(p.db, p.clock, log, p.engine, p.machines, p.networks, p.images)
 	p.consoles = console.New(p.db, p.clock, log, console.Config{Folder: c.Consoles.Folder, Keep: c.Consoles.KeepBytes, URL: c.Consoles.PeerURL},
 		console.BMCs{Service: p.machines, DB: p.db}, consoleServers{p}, consoledoor.Peers{Client: &http.Client{Timeout: time.Minute}})
-	p.api, err = osapi.New(osapi.Config{PublicURL: c.PublicURL, Auth: p.auth, IdentityURL: c.Identity.Keystone.URL, Log: log}, p.dialects()...)
+	p.api, err = osapi.New(osapi.Config{
+		PublicURL: c.PublicURL, Auth: p.auth, IdentityURL: c.Identity.Keystone.URL, Log: log,
+		RequestsPerSecond: float64(c.RequestsPerSecond), Burst: 2 * c.RequestsPerSecond,
+	}, p.dialects()...)
 	return p, err
 }
 
@@ -129,7 +132,7 @@ func (p *parts) dialects() []osapi.Dialect {
 		}),
 		neutron.Dialect(neutron.Services{Networks: p.networks, Routers: p.routers, Groups: p.groups, Policies: p.policies, Trunks: p.trunks}, p.db),
 		ironic.Dialect(ironic.Services{
-			DB: p.db, Machines: p.machines, Networks: p.networks, Engine: p.engine, FakeHardware: p.config.Machines.FakeHardware,
+			DB: p.db, Machines: p.machines, Networks: p.networks, Engine: p.engine, Screens: p.consoles, FakeHardware: p.config.Machines.FakeHardware,
 		}),
 		placement.Dialect(p.machines, p.db),
 		cinder.Dialect(),

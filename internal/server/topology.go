@@ -26,7 +26,7 @@ import (
 
 // fabric keeps what carries the networks equal to what the domains say. It runs until ctx ends, in every process: one of
 // them works.
-func (p *parts) fabric(ctx context.Context) (run func(), err error) {
+func (p *parts) fabric(ctx context.Context) (func(), error) {
 	c := p.config.OVN
 	if c.Pretend {
 		p.log.Warn("Nothing carries the tenants' networks; it is pretended.")
@@ -37,6 +37,7 @@ func (p *parts) fabric(ctx context.Context) (run func(), err error) {
 		return func() {}, nil
 	}
 	options := ovn.Options{NB: c.NB, SB: c.SB, Owner: c.Owner, Logger: p.log}
+	var err error
 	if options.TLS, err = c.TLS.Load(); err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ type topologyReader struct {
 
 // Everything reads all of it. A change that comes in between is marked, and looked at again.
 func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error) {
-	m := &topology.Model{Services: r.services}
+	m := &topology.Model{Services: r.services, NeedToFrag: r.config.OVN.NeedToFrag}
 	q, all := r.db, network.Everything
 	var errs [10]error
 	m.Networks, errs[0] = r.networks.Networks(ctx, q, all, network.NetworkFilter{})
@@ -125,7 +126,7 @@ func (r topologyReader) Everything(ctx context.Context) (*topology.Model, error)
 	m.Ports, errs[2] = r.ports(ctx, network.PortFilter{})
 	m.Policies, errs[3] = r.policies.Policies(ctx, q, qos.Everything)
 	m.Trunks, errs[4] = r.trunks.Trunks(ctx, q, all)
-	m.Routers, errs[5] = r.routers.Routers(ctx, q, all)
+	m.Routers, errs[5] = r.routers.Routers(ctx, q, all, router.RouterFilter{})
 	m.Groups, errs[6] = r.groups.Groups(ctx, q, securitygroup.Everything, securitygroup.Filter{})
 	m.AddressGroups, errs[7] = r.groups.AddressGroups(ctx, q, securitygroup.Everything, securitygroup.Filter{})
 	errs[8] = r.addFloatingIPs(ctx, m, router.FloatingIPFilter{})
@@ -190,7 +191,7 @@ func (r topologyReader) addFloatingIPs(ctx context.Context, m *topology.Model, f
 // Scope reads what the rows of one scope are made of.
 func (r topologyReader) Scope(ctx context.Context, scope ovn.Scope) (*topology.Model, error) {
 	kind, id, _ := strings.Cut(string(scope), "/")
-	m := &topology.Model{}
+	m := &topology.Model{NeedToFrag: r.config.OVN.NeedToFrag}
 	var err error
 	switch topology.Kind(kind) {
 	case topology.NetworkKind:

@@ -259,6 +259,7 @@ func (s *site) configureOVN(c map[string]any) map[string]any {
 	}
 	at := s.rack.OVN
 	ovn["nb"], ovn["sb"], ovn["external_physical"], ovn["pretend"] = at.NB, at.SB, at.ExternalPhysical, at.NB == ""
+	ovn["need_to_frag"] = !at.UserspaceTSO
 	return ovn
 }
 

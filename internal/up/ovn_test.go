@@ -56,13 +56,13 @@ func TestTheConfigurationNamesTheRacksOVN(t *testing.T) {
 	s := &site{rack: &lab.Description{OVN: lab.OVNDescription{NB: "unix:/nb", SB: "unix:/sb", ExternalPhysical: "external"}}}
 	c := map[string]any{"ovn": map[string]any{"nb": "unix:/old", "owner": "mine"}}
 	s.configureOVN(c)
-	want := map[string]any{"ovn": map[string]any{"nb": "unix:/nb", "sb": "unix:/sb", "external_physical": "external", "owner": "mine", "pretend": false}}
+	want := map[string]any{"ovn": map[string]any{"nb": "unix:/nb", "sb": "unix:/sb", "external_physical": "external", "owner": "mine", "pretend": false, "need_to_frag": true}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}
 	s.rack.OVN.NB, s.rack.OVN.SB = "", ""
 	s.configureOVN(c)
-	want = map[string]any{"ovn": map[string]any{"nb": "", "sb": "", "external_physical": "external", "owner": "mine", "pretend": true}}
+	want = map[string]any{"ovn": map[string]any{"nb": "", "sb": "", "external_physical": "external", "owner": "mine", "pretend": true, "need_to_frag": true}}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}

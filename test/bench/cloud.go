@@ -92,22 +92,27 @@ func (c *cloud) takeDown() error {
 	return errors.Join(left...)
 }
 
-// login reads a user's openrc file.
 func (c *cloud) login(ctx context.Context, user string) (*gophercloud.ProviderClient, error) {
-	text, err := os.ReadFile(c.folder(user + "-openrc.sh"))
+	options, err := c.openrc(user)
 	if err != nil {
 		return nil, err
 	}
+	return openstack.AuthenticatedClient(ctx, options)
+}
+
+// openrc reads a user's openrc file.
+func (c *cloud) openrc(user string) (gophercloud.AuthOptions, error) {
+	text, err := os.ReadFile(c.folder(user + "-openrc.sh"))
 	env := map[string]string{}
 	for _, word := range strings.Fields(string(text)) {
 		if name, value, ok := strings.Cut(word, "="); ok {
 			env[name] = value
 		}
 	}
-	return openstack.AuthenticatedClient(ctx, gophercloud.AuthOptions{
+	return gophercloud.AuthOptions{
 		IdentityEndpoint: env["OS_AUTH_URL"], Username: env["OS_USERNAME"], Password: env["OS_PASSWORD"],
 		TenantName: env["OS_PROJECT_NAME"], DomainName: env["OS_USER_DOMAIN_NAME"], AllowReauth: true,
-	})
+	}, err
 }
 
 type object = map[string]any

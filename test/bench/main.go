@@ -24,10 +24,12 @@ func main() {
 	}
 	bin := flag.String("bin", "bin", "folder with the programs, as `make build` leaves it")
 	dir := flag.String("dir", "/var/tmp", "folder on the disk to measure")
+	only := flag.String("only", "", "part to measure alone: "+partNames())
+	networks := flag.Int("networks", 1000, "how many networks are many")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	passed, err := run(ctx, *bin, *dir)
+	passed, err := run(ctx, *bin, *dir, *only, *networks)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
@@ -36,9 +38,12 @@ func main() {
 	}
 }
 
-// run measures everything and says whether no goal was missed.
-func run(ctx context.Context, bin, dir string) (passed bool, err error) {
+// run measures everything, or one part, and says whether no goal was missed.
+func run(ctx context.Context, bin, dir, only string, networks int) (passed bool, err error) {
 	began := time.Now()
+	if only != "" && !slices.ContainsFunc(parts, func(p part) bool { return p.name == only }) {
+		return false, fmt.Errorf("%q is no part; these are: %s", only, partNames())
+	}
 	if os.Getuid() != 0 {
 		return false, errors.New("the rack's network needs root")
 	}
@@ -52,68 +57,105 @@ func run(ctx context.Context, bin, dir string) (passed bool, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 
 	passed = true
-	report := func(goals ...goal) {
+	b := &bench{bin: bin, scratch: scratch, networks: networks}
+	describeComputer(os.Stdout)
+	for _, p := range parts {
+		if only != "" && only != p.name {
+			continue
+		}
+		goals, err := p.measure(b, ctx)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", p.name, err)
+		}
 		for _, g := range goals {
 			passed = g.print(os.Stdout) && passed
 		}
 	}
-	describeComputer(os.Stdout)
-	artifacts, err := ramdisk.Build(ctx, ramdisk.Options{Agent: filepath.Join(bin, "ingot-agent")})
-	if err != nil {
-		return false, err
-	}
-	image, err := tenantimage.Build(ctx, tenantimage.Options{})
-	if err != nil {
-		return false, err
-	}
-	sizes, err := measureSizes(bin, artifacts)
-	if err != nil {
-		return false, err
-	}
-	report(sizes...)
-	writes, err := measureWrites(ctx, scratch)
-	if err != nil {
-		return false, err
-	}
-	report(writes...)
-	lived, accel, err := measureCloud(ctx, bin, scratch)
-	if err != nil {
-		return false, err
-	}
-	report(lived.goals...)
-	nets, err := measureNetworks(ctx, bin, scratch)
-	if err != nil {
-		return false, err
-	}
-	report(nets...)
-	inGuest, err := bootGuest(ctx, scratch, accel, artifacts.Kernel)
-	if err != nil {
-		return false, err
-	}
-	report(goal{
-		name: "Image write / raw direct I/O in a machine of the rack", limit: "-", figure: fmt.Sprintf("%.2f", inGuest.Image/inGuest.Raw),
-		behind: fmt.Sprintf("image %.0f MiB/s, raw %.0f MiB/s, SHA-256 on one core %.0f MiB/s", inGuest.Image, inGuest.Raw, inGuest.Hash),
-	})
-	direct, data, err := directBoot(ctx, scratch, accel, image, bestOf)
-	if err != nil {
-		return false, err
-	}
-	report(lived.againstDirect(direct, data, inGuest, accel))
 	fmt.Printf("\nmeasured in %.0f s\n", time.Since(began).Seconds())
 	return passed, nil
 }
 
+// bench is what all parts are told.
+type bench struct {
+	bin      string // folder of the programs
+	scratch  string // folder of the run's own
+	networks int    // how many are many
+}
+
+// part is something that can be measured alone.
+type part struct {
+	name    string
+	measure func(*bench, context.Context) ([]goal, error)
+}
+
+// parts in their order.
+var parts = []part{
+	{"sizes", (*bench).sizes},
+	{"writes", (*bench).writes},
+	{"servers", (*bench).servers},
+	{"networks", (*bench).tenantNetworks},
+	{"peers", (*bench).peers},
+}
+
+func partNames() string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *bench) writes(ctx context.Context) ([]goal, error) { return measureWrites(ctx, b.scratch) }
+
+func (b *bench) peers(ctx context.Context) ([]goal, error) { return measurePeers(ctx, b.bin, b.scratch) }
+
+// servers compares a server's way to its prompt in the rack with a machine that boots directly.
+func (b *bench) servers(ctx context.Context) ([]goal, error) {
+	artifacts, err := b.artifacts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	image, err := tenantimage.Build(ctx, tenantimage.Options{})
+	if err != nil {
+		return nil, err
+	}
+	lived, accel, err := measureCloud(ctx, b.bin, b.scratch)
+	if err != nil {
+		return nil, err
+	}
+	inGuest, err := bootGuest(ctx, b.scratch, accel, artifacts.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	direct, data, err := directBoot(ctx, b.scratch, accel, image, bestOf)
+	if err != nil {
+		return nil, err
+	}
+	return append(lived.goals, goal{
+		name: "Image write / raw direct I/O in a machine of the rack", limit: "-", figure: fmt.Sprintf("%.2f", inGuest.Image/inGuest.Raw),
+		behind: fmt.Sprintf("image %.0f MiB/s, raw %.0f MiB/s, SHA-256 on one core %.0f MiB/s", inGuest.Image, inGuest.Raw, inGuest.Hash),
+	}, lived.againstDirect(direct, data, inGuest, accel)), nil
+}
+
+func (b *bench) artifacts(ctx context.Context) (ramdisk.Artifacts, error) {
+	return ramdisk.Build(ctx, ramdisk.Options{Agent: filepath.Join(b.bin, "ingot-agent")})
+}
+
 const megabyte = 1e6
 
-func measureSizes(bin string, artifacts ramdisk.Artifacts) ([]goal, error) {
+func (b *bench) sizes(ctx context.Context) ([]goal, error) {
+	artifacts, err := b.artifacts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var goals []goal
 	for _, part := range []struct {
 		name, path string
 		limit      float64 // megabytes; 0: none
 	}{
 		{"RAM disk of the agent", artifacts.Initrd, 25},
-		{"Program ingot-agent", filepath.Join(bin, "ingot-agent"), 0},
-		{"Program ingot", filepath.Join(bin, "ingot"), 0},
+		{"Program ingot-agent", filepath.Join(b.bin, "ingot-agent"), 0},
+		{"Program ingot", filepath.Join(b.bin, "ingot"), 0},
 	} {
 		info, err := os.Stat(part.path)
 		if err != nil {

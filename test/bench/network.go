@@ -8,25 +8,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
 	"github.com/ingotcloud/ingot/internal/lab"
 	"github.com/ingotcloud/ingot/internal/lab/sim"
 )
 
 const (
-	portsTried = 25   // of which the median counts
-	fewNets    = 10   // a change is timed with so many networks
-	manyNets   = 1000 // and with so many
-	bulk       = 100  // created by one request
+	portsTried = 25 // of which the median counts
+	fewNets    = 10 // a change is timed with so many networks, and with many
 )
 
-// measureNetworks uses a cloud of simulated machines on a real OVN.
-func measureNetworks(ctx context.Context, bin, scratch string) (goals []goal, err error) {
-	c := &cloud{home: filepath.Join(scratch, "networks"), program: filepath.Join(bin, "ingot")}
+// tenantNetworks uses a cloud of simulated machines on a real OVN.
+func (b *bench) tenantNetworks(ctx context.Context) (goals []goal, err error) {
+	c := &cloud{home: filepath.Join(b.scratch, "networks"), program: filepath.Join(b.bin, "ingot")}
 	if err := os.MkdirAll(c.home, 0o700); err != nil {
 		return nil, err
 	}
@@ -35,98 +35,88 @@ func measureNetworks(ctx context.Context, bin, scratch string) (goals []goal, er
 	if err != nil {
 		return nil, fmt.Errorf("ingot up: %w\n%s", err, out)
 	}
-	admin, err := c.login(ctx, "admin")
+	n, err := c.networks(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n := &networks{}
-	if n.ServiceClient, err = openstack.NewNetworkV2(admin, gophercloud.EndpointOpts{}); err != nil {
-		return nil, err
-	}
-	if n.link, err = c.freeNIC(); err != nil {
-		return nil, err
-	}
-	if err := n.have(ctx, fewNets); err != nil {
-		return nil, err
-	}
-	few, err := n.timePorts(ctx)
+	rack, err := lab.ReadDescription(c.folder("lab"))
 	if err != nil {
 		return nil, err
 	}
-	if err := n.have(ctx, manyNets); err != nil {
-		return nil, err
-	}
-	many, err := n.timePorts(ctx)
+	nb, err := openNorthbound(ctx, rack.OVN.NB, rack.OVN.SB)
 	if err != nil {
 		return nil, err
 	}
-	live, flat := median(few.live).Seconds()*1000, median(many.request).Seconds()/median(few.request).Seconds()
+	defer nb.close()
+	if _, _, err := n.fillTimed(ctx, nb, fewNets); err != nil {
+		return nil, err
+	}
+	few, err := n.timePorts(ctx, nb)
+	if err != nil {
+		return nil, err
+	}
+	written, err := c.againstStraight(ctx, n, nb, rack, b.networks)
+	if err != nil {
+		return nil, err
+	}
+	many, err := n.timePorts(ctx, nb)
+	if err != nil {
+		return nil, err
+	}
+	live, flat := median(few.live).Seconds()*1000, slices.Min(many.request).Seconds()/slices.Min(few.request).Seconds()
 	return []goal{
 		{
 			name: "Port create and bind to flows live, median", limit: "< 300 ms", figure: fmt.Sprintf("%.0f ms", live), verdict: atMost(live, 300),
-			behind: fmt.Sprintf("with %d networks; with %d: %.0f ms", fewNets, manyNets, median(many.live).Seconds()*1000),
+			behind: fmt.Sprintf("with %d networks; with %d: %.0f ms", fewNets, len(n.ids), median(many.live).Seconds()*1000),
 		},
 		{
-			name: fmt.Sprintf("API cost of one change, %d networks / %d", manyNets, fewNets), limit: "≤ 1.20", figure: fmt.Sprintf("%.2f", flat), verdict: atMost(flat, 1.2),
-			behind: fmt.Sprintf("creating a port takes %.1f ms and %.1f ms", median(many.request).Seconds()*1000, median(few.request).Seconds()*1000),
+			name: fmt.Sprintf("API cost of one change, %d networks / %d", len(n.ids), fewNets), limit: "≤ 1.20", figure: fmt.Sprintf("%.2f", flat), verdict: atMost(flat, 1.2),
+			behind: fmt.Sprintf("creating a port takes %.1f ms and %.1f ms, the best of %d: others can only slow it down",
+				slices.Min(many.request).Seconds()*1000, slices.Min(few.request).Seconds()*1000, portsTried),
 		},
+		written,
 	}, nil
 }
 
-// freeNIC is one that no server is on: the second one of any machine.
-func (c *cloud) freeNIC() (lab.Link, error) {
-	rack, err := lab.ReadDescription(c.folder("lab"))
-	if err != nil {
-		return lab.Link{}, err
-	}
-	return rack.Machines[0].NICs[1].Link, nil
-}
-
-// networks are those of the operator's project.
+// networks are those of the operator's project, with a NIC that no server is on.
 type networks struct {
 	*gophercloud.ServiceClient
 	link lab.Link
 	ids  []string
 }
 
-// have makes networks, each with a subnet, until there are so many.
-func (n *networks) have(ctx context.Context, count int) error {
-	for len(n.ids) < count {
-		var nets, subnets []object
-		for range min(bulk, count-len(n.ids)) {
-			nets = append(nets, object{"name": "bench"})
-		}
-		var made struct {
-			Networks []struct {
-				ID string `json:"id"`
-			} `json:"networks"`
-		}
-		if err := n.post(ctx, "networks", object{"networks": nets}, &made); err != nil {
-			return err
-		}
-		for _, net := range made.Networks {
-			n.ids = append(n.ids, net.ID)
-			subnets = append(subnets, object{"network_id": net.ID, "ip_version": 4, "cidr": "10.0.0.0/24"})
-		}
-		if err := n.post(ctx, "subnets", object{"subnets": subnets}, nil); err != nil {
-			return err
-		}
+// networks logs the operator in, whose project may have any number of them.
+func (c *cloud) networks(ctx context.Context) (*networks, error) {
+	rack, err := lab.ReadDescription(c.folder("lab"))
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-func (n *networks) post(ctx context.Context, path string, in, out any) error {
-	answer, err := n.Request(ctx, http.MethodPost, n.ServiceURL(path), &gophercloud.RequestOpts{JSONBody: in, JSONResponse: out, OkCodes: []int{201}})
-	if err == nil && out == nil {
-		err = answer.Body.Close()
+	admin, err := c.login(ctx, "admin")
+	if err != nil {
+		return nil, err
 	}
-	return err
+	n := &networks{link: rack.Machines[0].NICs[1].Link}
+	if n.ServiceClient, err = openstack.NewNetworkV2(admin, gophercloud.EndpointOpts{}); err != nil {
+		return nil, err
+	}
+	token, ok := admin.GetAuthResult().(tokens.CreateResult)
+	if !ok {
+		return nil, errors.New("the login gave no token of Keystone's")
+	}
+	project, err := token.ExtractProject()
+	if err != nil {
+		return nil, err
+	}
+	unlimited := object{"network": -1, "subnet": -1, "port": -1, "security_group": -1, "security_group_rule": -1}
+	return n, call(ctx, n.ServiceClient, http.MethodPut, "quotas/"+project.ID, object{"quota": unlimited}, nil)
 }
 
 // portTimes are how long the request took that creates a port on a NIC, and how long until the port was carried.
 type portTimes struct{ request, live []time.Duration }
 
-func (n *networks) timePorts(ctx context.Context) (t portTimes, err error) {
+// timePorts lets OVN finish with one port before it asks for the next, or the one would count as the cost of the other.
+func (n *networks) timePorts(ctx context.Context, nb *northbound) (t portTimes, err error) {
+	ports := nb.ports()
 	for range portsTried {
 		var made struct {
 			Port struct {
@@ -153,6 +143,9 @@ func (n *networks) timePorts(ctx context.Context) (t portTimes, err error) {
 		}
 		t.live = append(t.live, time.Since(began))
 		if err := call(ctx, n.ServiceClient, http.MethodDelete, "ports/"+made.Port.ID, nil, nil); err != nil {
+			return t, err
+		}
+		if err := errors.Join(nb.have(ctx, ports), nb.driver.Sync(ctx)); err != nil {
 			return t, err
 		}
 	}

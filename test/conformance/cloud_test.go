@@ -44,6 +44,9 @@ func startCloud(t *testing.T, how ...string) *cloud {
 	c := &cloud{t: t, home: filepath.Join(folder, "home")}
 	program := filepath.Join(folder, "ingot")
 	t.Cleanup(func() {
+		if log, err := os.ReadFile(filepath.Join(c.home, "serve.log")); err == nil && t.Failed() {
+			t.Logf("the control plane's last words:\n%s", log[max(0, len(log)-6000):])
+		}
 		if _, err := os.Stat(program); err == nil {
 			c.run(program, "clean", "--home", c.home)
 		}

@@ -20,6 +20,7 @@ var stories = []story{
 	{"reboot", "/project/instances/", rowAction("reboot"), nil}, // what boots within a second of its order is not recorded yet
 	{"console", "/project/instances/", useConsole, nil},
 	{"log", "/project/instances/", readLog, nil},
+	{"rescue", "/project/instances/", rescue, nil},
 	{"associate floating IP", "/project/floating_ips/", associateFloatingIP, nil},
 }
 
@@ -227,6 +228,21 @@ func rowAction(action string) func(*browser) error {
 			func() error { return b.shows(mine, "Active") },
 		)
 	}
+}
+
+// rescue has the rescue system in the place of the server's own, and back. The form wants an image: the server's.
+func rescue(b *browser) error {
+	return steps(
+		func() error { return b.click(mine+".dropdown-toggle", "") },
+		func() error { return b.click(mine+".btn-rescue", "") },
+		func() error { return b.choose(dialog+"#id_image", "tiny") },
+		func() error { return b.fill(dialog+"#id_password", made) },
+		func() error { return b.click(submit, "") },
+		func() error { return b.shows(mine, "Rescue") },
+		func() error { return b.open("/project/instances/") },
+		func() error { return act(b, "unrescue") },
+		func() error { return b.shows(mine, "Active") },
+	)
 }
 
 // address is the row of the floating IP that was allocated.

@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -118,15 +119,14 @@ func terminal(c ssh.Session, cmd *exec.Cmd, size ssh.Window, sizes <-chan ssh.Wi
 		return err
 	}
 	defer t.Close() //nolint:errcheck // it hangs up
+	// A client that types no more may still read; one that is gone has hung up.
+	defer context.AfterFunc(c.Context(), func() { _ = t.Close() })()
 	go func() {
 		for size := range sizes {
 			_ = pty.Setsize(t, winsize(size)) // it has just ended
 		}
 	}()
-	go func() {
-		_, _ = io.Copy(t, c) // the client is gone, or the command
-		_ = t.Close()
-	}()
+	go func() { _, _ = io.Copy(t, c) }() // either side may go first
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)

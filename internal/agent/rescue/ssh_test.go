@@ -156,6 +156,9 @@ func TestTerminal(t *testing.T) {
 	if _, err := io.WriteString(input, "sleep 1000 & stty size; echo $TERM-is-it; kill $!; exit 3\n"); err != nil {
 		t.Fatal(err)
 	}
+	if err := input.Close(); err != nil { // it types no more, and still reads
+		t.Fatal(err)
+	}
 	err = session.Wait()
 	var exit *ssh.ExitError
 	if !errors.As(err, &exit) || exit.ExitStatus() != 3 || !strings.Contains(screen.String(), "33 101") || !strings.Contains(screen.String(), "vt220-is-it") {

@@ -76,6 +76,7 @@ func New(ctx context.Context, consoles *console.Service, servers Servers, ancest
 	d.mux.HandleFunc("POST /console/api/token", d.answer(d.known(d.token)))
 	d.mux.HandleFunc("GET /console/api/boots", d.answer(d.known(d.boots)))
 	d.mux.HandleFunc("GET /console/api/log", d.knownRaw(d.text))
+	d.mux.HandleFunc("GET /console/api/screenshot", d.knownRaw(d.screenshot))
 	d.mux.HandleFunc("POST /console/api/power", d.answer(d.known(d.power)))
 	d.mux.HandleFunc("GET /console/ws", d.websocket)
 	d.mux.HandleFunc("GET /console/peer/records", d.records)
@@ -245,6 +246,25 @@ func (d *Door) text(w http.ResponseWriter, r *http.Request, page *console.Sessio
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="console-`+page.Instance+`.log"`)
 	_, _ = w.Write([]byte(text)) // the client is gone: nobody is left to tell
+	return nil
+}
+
+// screenBlack is the header that says of a picture that nothing is on it.
+const screenBlack = "Ingot-Screen-Black"
+
+func (d *Door) screenshot(w http.ResponseWriter, r *http.Request, page *console.Session) error {
+	picture, err := d.consoles.Screenshot(r.Context(), page.Instance)
+	if err != nil {
+		return err
+	}
+	d.log.Info("a screenshot was taken on the console page", "session", page.ID, "instance", page.Instance, "user", page.UserID)
+	w.Header().Set("Content-Type", "image/png")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Disposition", `attachment; filename="screen-`+page.Instance+`.png"`)
+	if picture.Black {
+		w.Header().Set(screenBlack, "true")
+	}
+	_, _ = w.Write(picture.PNG) // the client is gone: nobody is left to tell
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"image/color"
 	"io"
 	"log/slog"
 	"net/http"
@@ -320,6 +321,20 @@ func TestPage(t *testing.T) {
 	if got := strings.Join(s.servers.pressed, ", "); got != "u-alice hard-reboot, u-alice on" {
 		t.Error(got)
 	}
+	s.Show(consoletest.Screen(4, 4, color.RGBA{R: 255}))
+	if status, answer := s.call(key, "GET", "screenshot", ""); status != 200 || !strings.HasPrefix(answer["text"].(string), "\x89PNG") {
+		t.Errorf("%d %v", status, answer)
+	}
+	if status, _ := s.call("another's key", "GET", "screenshot", ""); status != 401 {
+		t.Error(status)
+	}
+	s.Show(func(context.Context) (io.ReadWriteCloser, error) {
+		return nil, fault.New(fault.Unsupported, "The machine's BMC has no graphical console.")
+	})
+	if status, answer := s.call(key, "GET", "screenshot", ""); status != 501 || !strings.Contains(answer["error"].(string), "no graphical console") {
+		t.Errorf("%d %v", status, answer)
+	}
+	s.Show(nil)
 	if status, _ := s.call(key, "POST", "token", `{"kind":"log"}`); status != 400 {
 		t.Errorf("a page got a token for the log: %d", status)
 	}

@@ -1,6 +1,8 @@
 package ironic
 
 import (
+	"net/http"
+
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/fault"
 )
@@ -91,6 +93,9 @@ func (a *api) vendor(r *osapi.Request) (any, error) {
 	return nil, fault.New(fault.Unsupported, "Driver %s does not support vendor_passthru: %s (disabled or not implemented).", name, r.Path("method"))
 }
 
+// screenshot is the one vendor method of nodes: Ironic has no other place for a picture of the screen.
+const screenshot = "screenshot"
+
 func (a *api) vendorOfNode(r *osapi.Request) (any, error) {
 	n, err := a.find(r)
 	if err != nil {
@@ -99,9 +104,30 @@ func (a *api) vendorOfNode(r *osapi.Request) (any, error) {
 	return nil, unsupported(n, "vendor_passthru: "+r.Path("method"))
 }
 
-func (a *api) noMethodsOfNode(r *osapi.Request) (any, error) {
+func (a *api) askVendorOfNode(r *osapi.Request) (any, error) {
+	if r.Path("method") != screenshot || a.screens == nil {
+		return a.vendorOfNode(r)
+	}
+	n, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	picture, err := a.screens.MachineScreenshot(r.Context(), n.ID)
+	if err != nil {
+		return nil, err
+	}
+	return osapi.Response{Body: picture.PNG, Header: http.Header{"Content-Type": {"image/png"}, "Cache-Control": {"no-store"}}}, nil
+}
+
+func (a *api) methodsOfNode(r *osapi.Request) (any, error) {
 	_, err := a.find(r)
-	return object{}, err
+	if a.screens == nil {
+		return object{}, err
+	}
+	return object{screenshot: object{
+		"async": false, "attach": true, "http_methods": []string{http.MethodGet}, "require_exclusive_lock": false,
+		"description": "What the node's screen shows, as PNG, where its BMC has the picture.",
+	}}, err
 }
 
 func (a *api) conductor(r *osapi.Request) object {

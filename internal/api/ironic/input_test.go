@@ -286,6 +286,8 @@ func TestLists(t *testing.T) {
 		"sort_key=name":                     {"n0", "n1", "n2", "n3", "n4"},
 		"sort_key=name&sort_dir=desc":       {"n4", "n3", "n2", "n1", "n0"},
 		"limit=2":                           {"n4", "n3", "n2", "n1", "n0"},
+		"limit=3&detail=true":               {"n4", "n3", "n2", "n1", "n0"},
+		"limit=5":                           {"n4", "n3", "n2", "n1", "n0"},
 		"limit=2&sort_key=name":             {"n0", "n1", "n2", "n3", "n4"},
 		"limit=0&driver=ipmi":               {"n3", "n1"},
 		"resource_class=c1":                 {"n2", "n1"},
@@ -315,6 +317,7 @@ func TestLists(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/v1/nodes?fields=name&limit=1&sort_key=name":                     `"nodes":[{"name":"n0"}]`,
+		"/v1/nodes?fields=name&limit=1":                                   `"nodes":[{"name":"n4"}]`,
 		"/v1/nodes/n0?fields=name,resource_class":                         `{"name":"n0","resource_class":"c2"}`,
 		"/v1/ports?address=52:54:00:00:00:03&fields=address":              `{"ports":[{"address":"52:54:00:00:00:03"}]}`,
 		"/v1/ports?node=n4&fields=address":                                `{"ports":[{"address":"52:54:00:00:00:00"}]}`,

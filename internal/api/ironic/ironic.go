@@ -1,11 +1,13 @@
 package ironic
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"slices"
 
 	"github.com/ingotcloud/ingot/internal/api/osapi"
+	"github.com/ingotcloud/ingot/internal/console"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
 	"github.com/ingotcloud/ingot/internal/machine"
@@ -19,7 +21,13 @@ type Services struct {
 	Machines     *machine.Service
 	Networks     *network.Service
 	Engine       *workflow.Engine
-	FakeHardware bool // the driver of that name is offered
+	Screens      Screens // nil: no pictures are taken
+	FakeHardware bool    // the driver of that name is offered
+}
+
+// Screens take pictures of what machines show.
+type Screens interface {
+	MachineScreenshot(ctx context.Context, machine string) (console.Picture, error)
 }
 
 type api struct {
@@ -27,6 +35,7 @@ type api struct {
 	networks *network.Service
 	engine   *workflow.Engine
 	db       *db.DB
+	screens  Screens
 	host     string // what Ironic calls a conductor
 	drivers  map[string]driver
 }
@@ -44,7 +53,7 @@ func Dialect(s Services) osapi.Dialect {
 	if err != nil {
 		host = "ingot"
 	}
-	a := &api{s.Machines, s.Networks, s.Engine, s.DB, host, drivers(s.FakeHardware)}
+	a := &api{s.Machines, s.Networks, s.Engine, s.DB, s.Screens, host, drivers(s.FakeHardware)}
 	return osapi.Dialect{
 		Name: "ironic", Type: "baremetal", Mount: "/baremetal", Envelope: osapi.IronicEnvelope,
 		Versions: osapi.Microversions{
@@ -112,8 +121,8 @@ func (a *api) routes() []osapi.Route {
 		{Method: get, Pattern: node + "/history", Since: v(1, 78), Policy: osapi.Reader, Handle: a.history},
 		{Method: get, Pattern: node + "/history/{event}", Since: v(1, 78), Policy: osapi.Reader, Handle: a.event},
 		{Method: get, Pattern: node + "/inventory", Since: v(1, 81), Policy: osapi.Reader, Handle: a.inventory},
-		{Method: get, Pattern: node + "/vendor_passthru/methods", Policy: osapi.Reader, Handle: a.noMethodsOfNode},
-		{Method: get, Pattern: node + "/vendor_passthru/{method}", Policy: osapi.Admin, Handle: a.vendorOfNode},
+		{Method: get, Pattern: node + "/vendor_passthru/methods", Policy: osapi.Reader, Handle: a.methodsOfNode},
+		{Method: get, Pattern: node + "/vendor_passthru/{method}", Policy: osapi.Admin, Handle: a.askVendorOfNode},
 		{Method: post, Pattern: node + "/vendor_passthru/{method}", Policy: osapi.Admin, Handle: a.vendorOfNode},
 		{Method: put, Pattern: node + "/vendor_passthru/{method}", Policy: osapi.Admin, Handle: a.vendorOfNode},
 		{Method: del, Pattern: node + "/vendor_passthru/{method}", Policy: osapi.Admin, Handle: a.vendorOfNode},

@@ -48,24 +48,31 @@ func (n node) held() bool { return n.work != nil && n.work.Flow != warming }
 
 const warming = "machine-warm"
 
+// brief is what a list shows of a node, as the request's version does, unless more is asked for.
+func (a *api) brief(r *osapi.Request, n node) object {
+	return nodeFields.Trim(object{
+		"uuid": n.ID, "name": orNull(n.Name), "instance_uuid": orNull(cmp.Or(n.Instance, n.Holder)), "maintenance": n.Maintenance,
+		"power_state": powerState(n.Power), "provision_state": provisionState(r.Version, n), "links": links(r, "/nodes/", n.ID),
+	}, r.Version)
+}
+
 // view is a node as the request's version shows it.
 func (a *api) view(r *osapi.Request, n node) object {
 	o := object{
-		"uuid": n.ID, "name": orNull(n.Name), "driver": n.BMC.Kind, "driver_info": driverInfo(n.Machine),
+		"driver": n.BMC.Kind, "driver_info": driverInfo(n.Machine),
 		"driver_internal_info": internalInfo(n), "properties": orEmpty(n.Properties), "extra": orEmpty(n.Extra),
-		"instance_uuid": orNull(cmp.Or(n.Instance, n.Holder)), "resource_class": orNull(n.ResourceClass), "owner": orNull(n.Owner),
+		"resource_class": orNull(n.ResourceClass), "owner": orNull(n.Owner),
 		"description": orNull(n.Description), "traits": slices.Clone(n.Traits), "conductor": a.host,
-		"provision_state": provisionState(r.Version, n), "target_provision_state": orNull(string(n.Target)),
-		"provision_updated_at": osapi.Offset(n.StateSince), "power_state": powerState(n.Power), "target_power_state": powerTarget(n.PowerTarget),
-		"maintenance": n.Maintenance, "maintenance_reason": orNull(n.MaintenanceReason), "fault": faultOf(n.Machine),
+		"target_provision_state": orNull(string(n.Target)), "provision_updated_at": osapi.Offset(n.StateSince),
+		"target_power_state": powerTarget(n.PowerTarget), "maintenance_reason": orNull(n.MaintenanceReason), "fault": faultOf(n.Machine),
 		"last_error": orNull(n.LastError), "reservation": nil,
 		"inspection_started_at": nil, "inspection_finished_at": osapi.Offset(n.Inspected),
 		"clean_step": step(n, machine.Cleaning), "deploy_step": step(n, machine.Deploying),
 		"boot_mode": nil, "secure_boot": nil, "raid_config": object{}, "service_step": object{},
 		"target_raid_config": orEmpty(n.Notes.TargetRAID), "console_enabled": n.Notes.Console, "allocation_uuid": orNull(n.Allocation),
 		"created_at": osapi.Offset(n.Created), "updated_at": nil,
-		"links": links(r, "/nodes/", n.ID),
 	}
+	maps.Copy(o, a.brief(r, n))
 	if n.Updated.After(n.Created) {
 		o["updated_at"] = osapi.Offset(n.Updated)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/ingotcloud/ingot/internal/api/osapi"
 	"github.com/ingotcloud/ingot/internal/db"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -15,10 +17,49 @@ import (
 	"github.com/ingotcloud/ingot/internal/workflow"
 )
 
-func (a *api) listNodes(r *osapi.Request) (any, error)         { return a.nodes(r, false, everyNode) }
-func (a *api) listNodesInDetail(r *osapi.Request) (any, error) { return a.nodes(r, true, everyNode) }
+func (a *api) listNodes(r *osapi.Request) (any, error)         { return a.everyNode(r, false) }
+func (a *api) listNodesInDetail(r *osapi.Request) (any, error) { return a.everyNode(r, true) }
 
-func everyNode(*machine.Machine) bool { return true }
+// everyNode lists all that the caller may know of. A page in the store's own order, for somebody who sees all, costs as
+// much as the page has nodes, and not as much as there are.
+func (a *api) everyNode(r *osapi.Request, detail bool) (any, error) {
+	marker, most, ok := plainPage(r)
+	if !ok {
+		return a.nodes(r, detail, func(*machine.Machine) bool { return true })
+	}
+	page, err := a.machines.ListFrom(r.Context(), a.db, marker, most)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.working(r, page)
+	if err != nil {
+		return nil, err
+	}
+	view := a.view
+	if q := r.HTTP.URL.Query(); !detail && !q.Has("detail") && !q.Has("fields") {
+		view = a.brief
+	}
+	return a.answerNodes(r, all, view, detail)
+}
+
+// plainPage says from which node on, and how many at most, decide about the answer: the marker itself, the page, and one
+// that tells whether there are more. It is not ok where the query asks for more than a page, or wrongly.
+func plainPage(r *osapi.Request) (marker string, most int, ok bool) {
+	q := r.HTTP.URL.Query()
+	for name := range q {
+		if !slices.Contains([]string{"limit", "marker", "fields", "detail"}, name) {
+			return "", 0, false
+		}
+	}
+	limit, err := strconv.Atoi(q.Get("limit"))
+	if marker = q.Get("marker"); marker != "" && err == nil {
+		err = uuid.Validate(marker)
+	}
+	return marker, limit + 2, err == nil && limit > 0 && limit <= mostInPage && r.Caller.ReadsAll()
+}
+
+// mostInPage is what osapi.Paging lets a page have.
+const mostInPage = 1000
 
 // nodes lists those that the caller may know of, fit, and are asked for.
 func (a *api) nodes(r *osapi.Request, detail bool, fits func(*machine.Machine) bool) (any, error) {
@@ -26,13 +67,15 @@ func (a *api) nodes(r *osapi.Request, detail bool, fits func(*machine.Machine) b
 	if err != nil {
 		return nil, err
 	}
-	views := []object{}
-	for _, n := range all {
-		if fits(n.Machine) {
-			views = append(views, a.view(r, n))
-		}
+	return a.answerNodes(r, slices.DeleteFunc(all, func(n node) bool { return !fits(n.Machine) }), a.view, detail)
+}
+
+func (a *api) answerNodes(r *osapi.Request, all []node, view func(*osapi.Request, node) object, detail bool) (any, error) {
+	views := make([]object, len(all))
+	for i, n := range all {
+		views[i] = view(r, n)
 	}
-	views, err = filterNodes(r, views)
+	views, err := filterNodes(r, views)
 	if err != nil {
 		return nil, err
 	}
@@ -46,15 +89,18 @@ func (a *api) visible(r *osapi.Request) ([]node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.working(r, slices.DeleteFunc(all, func(m *machine.Machine) bool { return !reads(r, m) }))
+}
+
+// working are machines with the work on them.
+func (a *api) working(r *osapi.Request, machines []*machine.Machine) ([]node, error) {
 	works, err := workflow.AllActive(r.Context(), a.db)
 	if err != nil {
 		return nil, err
 	}
-	nodes := []node{}
-	for _, m := range all {
-		if reads(r, m) {
-			nodes = append(nodes, node{m, cmp.Or(works[machine.Resource(m.ID)], works[instance.Resource(m.Instance)])})
-		}
+	nodes := make([]node, len(machines))
+	for i, m := range machines {
+		nodes[i] = node{m, cmp.Or(works[machine.Resource(m.ID)], works[instance.Resource(m.Instance)])}
 	}
 	return nodes, nil
 }

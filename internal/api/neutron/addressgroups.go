@@ -37,8 +37,10 @@ func addressGroupMeta(g *securitygroup.AddressGroup) network.Meta {
 }
 
 func (a *api) listAddressGroups(r *osapi.Request) (any, error) {
-	q := r.Query()
-	found, err := a.groups.AddressGroups(r.Context(), a.db, viewer(r), securitygroup.Filter{IDs: q.Strings("id"), Projects: projects(q)})
+	q, page := r.Query(), storePage(r, "id", "project_id", "tenant_id", "name")
+	found, err := a.groups.AddressGroups(r.Context(), a.db, viewer(r), securitygroup.Filter{
+		IDs: q.Strings("id"), Projects: projects(q), Names: q.Strings("name"), Page: page,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func (a *api) listAddressGroups(r *osapi.Request) (any, error) {
 	for _, g := range found {
 		all = append(all, addressGroupObject(g))
 	}
-	return list(r, "address_groups", all, addressGroupObject(&securitygroup.AddressGroup{}))
+	return listPage(r, "address_groups", page, all, addressGroupObject(&securitygroup.AddressGroup{}))
 }
 
 func (a *api) showAddressGroup(r *osapi.Request) (any, error) {

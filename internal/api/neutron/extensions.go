@@ -57,6 +57,7 @@ var extensions = []extension{
 	{"router", "Neutron L3 Router", "Networks are joined by routers; floating IPs lead to ports.", "2012-07-20T10:00:00-00:00"},
 	{"router_availability_zone", "Router Availability Zone", "Routers are in availability zones.", "2015-01-01T10:00:00-00:00"},
 	{"security-group", "security-group", "Security groups and their rules.", "2012-10-05T10:00:00-00:00"},
+	{"security-groups-default-rules", "Default rules for security groups", "Operators say which rules new groups begin with.", "2022-12-19T10:00:00-00:00"},
 	{"security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "Tells what a rule's prefix means.", "2020-08-22T10:00:00-00:00"},
 	{"security-groups-remote-address-group", "Remote address group id field for security group rules", "Rules can name address groups.", "2020-08-25T10:00:00-00:00"},
 	{"security-groups-rules-belongs-to-default-sg", "Security group rules belonging to the project's default security group", "Rules tell whether they are the default group's.", "2022-08-16T10:00:00-00:00"},

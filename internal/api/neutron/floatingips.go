@@ -66,9 +66,10 @@ func (a *api) floatingIPObjects(r *osapi.Request, q db.Querier, list ...*router.
 }
 
 func (a *api) listFloatingIPs(r *osapi.Request) (any, error) {
-	q := r.Query()
-	found, err := a.routers.FloatingIPs(r.Context(), a.db, viewer(r), router.FloatingIPFilter{ // what the store finds by an index
-		IDs: q.Strings("id"), FixedPorts: q.Strings("port_id"), Routers: q.Strings("router_id"),
+	q, page := r.Query(), storePage(r, "id", "project_id", "tenant_id", "floating_network_id", "port_id", "router_id", "floating_ip_address")
+	found, err := a.routers.FloatingIPs(r.Context(), a.db, viewer(r), router.FloatingIPFilter{ // what the store finds by itself
+		IDs: q.Strings("id"), Projects: projects(q), Networks: q.Strings("floating_network_id"), FixedPorts: q.Strings("port_id"), Routers: q.Strings("router_id"),
+		Addrs: q.Strings("floating_ip_address"), Page: page,
 	})
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func (a *api) listFloatingIPs(r *osapi.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(r, "floatingips", all, floatingIPObject(&router.FloatingIP{}, nil))
+	return listPage(r, "floatingips", page, all, floatingIPObject(&router.FloatingIP{}, nil))
 }
 
 func (a *api) showFloatingIP(r *osapi.Request) (any, error) {

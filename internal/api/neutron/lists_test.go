@@ -140,17 +140,28 @@ func TestPagesOfTheStore(t *testing.T) {
 			for i := range 3 {
 				c.make(token, "subnet", object{"name": "n", "network_id": net, "ip_version": 4, "cidr": fmt.Sprintf("10.%d.0.0/24", i+1)})
 				c.make(token, "port", object{"name": "n", "network_id": net})
+				c.make(token, "router", object{"name": "n"})
+				c.post(token, "security-groups", "security_group", object{"name": "n"})
+				c.post(token, "address-groups", "address_group", object{"name": "n"})
 			}
 		}
+		outside, _ := c.newNetwork(admin, "203.0.113.0/24", true)
+		for _, token := range []string{demo, other, demo, other, demo, demo} {
+			c.make(token, "floatingip", object{"floating_network_id": outside})
+		}
 		ids := func(token, kind, query string) (list []string) {
-			for _, o := range c.call(token, "GET", "/"+kind+"?"+query, nil, 200)[kind].([]any) {
+			for _, o := range c.call(token, "GET", "/"+kind+"?"+query, nil, 200)[strings.ReplaceAll(kind, "-", "_")].([]any) {
 				list = append(list, o.(object)["id"].(string))
 			}
 			return list
 		}
 		for _, token := range []string{demo, other, admin, reader} {
-			for _, kind := range []string{"networks", "subnets", "ports"} {
-				for _, by := range []string{"", "&name=n", "&project_id=" + demoProject, "&tenant_id=" + otherProject + "&name=n", "&name=nothing"} {
+			for _, kind := range []string{"networks", "subnets", "ports", "routers", "floatingips", "security-groups", "address-groups"} {
+				bys := []string{"", "&name=n", "&project_id=" + demoProject, "&tenant_id=" + otherProject + "&name=n", "&name=nothing"}
+				if kind == "floatingips" {
+					bys = []string{"", "&project_id=" + demoProject, "&floating_network_id=" + outside, "&port_id=", "&floating_ip_address=203.0.113.1"}
+				}
+				for _, by := range bys {
 					whole := ids(token, kind, "fields=id"+by)
 					var paged []string
 					for query := "fields=id&limit=2" + by; ; {

@@ -58,7 +58,10 @@ func fixedIPs(ips []network.FixedIP) []object {
 }
 
 func (a *api) listRouters(r *osapi.Request) (any, error) {
-	found, err := a.routers.Routers(r.Context(), a.db, viewer(r))
+	q, page := r.Query(), storePage(r, "id", "project_id", "tenant_id", "name")
+	found, err := a.routers.Routers(r.Context(), a.db, viewer(r), router.RouterFilter{ // what the store finds by itself
+		IDs: q.Strings("id"), Projects: projects(q), Names: q.Strings("name"), Page: page,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func (a *api) listRouters(r *osapi.Request) (any, error) {
 	for _, x := range found {
 		all = append(all, routerObject(r, x))
 	}
-	return list(r, "routers", all, routerObject(r, &router.Router{}))
+	return listPage(r, "routers", page, all, routerObject(r, &router.Router{}))
 }
 
 func (a *api) showRouter(r *osapi.Request) (any, error) {

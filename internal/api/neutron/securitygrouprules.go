@@ -50,7 +50,7 @@ func portOrNil(port int) any {
 }
 
 func (a *api) listSecurityGroupRules(r *osapi.Request) (any, error) {
-	groups, err := a.groupsAsked(r, "security_group_id")
+	groups, err := a.groupsAsked(r, securitygroup.Filter{IDs: r.Query().Strings("security_group_id")})
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,8 @@ func groupMeta(g *securitygroup.Group) network.Meta {
 
 // listSecurityGroups makes the default group of the project asked about first, as Neutron does.
 func (a *api) listSecurityGroups(r *osapi.Request) (any, error) {
-	all, err := a.groupsAsked(r, "id")
+	page := storePage(r, "id", "project_id", "tenant_id", "name")
+	all, err := a.groupsAsked(r, securitygroup.Filter{IDs: r.Query().Strings("id"), Names: r.Query().Strings("name"), Page: page})
 	if err != nil {
 		return nil, err
 	}
@@ -50,14 +51,12 @@ func (a *api) listSecurityGroups(r *osapi.Request) (any, error) {
 	for _, g := range all {
 		objects = append(objects, securityGroupObject(g))
 	}
-	return list(r, "security_groups", objects, securityGroupObject(&securitygroup.Group{}))
+	return listPage(r, "security_groups", page, objects, securityGroupObject(&securitygroup.Group{}))
 }
 
-// groupsAsked are the groups that a query may be about, by the parameters that the store finds by itself: id is the one
-// that names groups.
-func (a *api) groupsAsked(r *osapi.Request, id string) ([]*securitygroup.Group, error) {
-	q := r.Query()
-	asked := securitygroup.Filter{IDs: q.Strings(id), Projects: projects(q)}
+// groupsAsked are the groups that a query may be about, by what the store finds by itself.
+func (a *api) groupsAsked(r *osapi.Request, asked securitygroup.Filter) ([]*securitygroup.Group, error) {
+	asked.Projects = projects(r.Query())
 	project := r.Caller.ProjectID
 	if len(asked.Projects) > 0 && r.Caller.ReadsAll() {
 		project = asked.Projects[0]

@@ -97,6 +97,8 @@ var filters = map[string]filter{
 	"description":    {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Description })},
 	"display_name":   {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Name })},
 	"hostname":       {hidden: true, parse: pattern(func(i *instance.Instance) string { return i.Hostname })},
+	"locked_by":      {hidden: true, parse: equal(func(i *instance.Instance) string { return string(i.LockedBy) })},
+	"launch_index":   {hidden: true, parse: equal(func(i *instance.Instance) string { return strconv.Itoa(i.LaunchIndex) })},
 	"uuid":           {hidden: true, parse: equal(func(i *instance.Instance) string { return i.ID })},
 	"host":           {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Machine })},
 	"node":           {hidden: true, parse: equal(func(i *instance.Instance) string { return i.Machine })},
@@ -140,6 +142,14 @@ func sortKeys() []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// isStatus knows Nova's statuses, also those that no server here is ever in.
+func isStatus(text string) bool {
+	return slices.Contains([]string{
+		"active", "build", "deleted", "error", "hard_reboot", "migrating", "password", "paused", "reboot", "rebuild", "rescue", "resize", "revert_resize",
+		"shelved", "shelved_offloaded", "shutoff", "soft_deleted", "suspended", "verify_resize",
+	}, text)
 }
 
 // find gives the page of servers that the query wants, and the marker of the next one.
@@ -224,6 +234,9 @@ func (a *api) tests(r *osapi.Request, q *osapi.Query) ([]test, error) {
 		tests = append(tests, wanted)
 	}
 	if asked := lower(q.Strings("status")); len(asked) > 0 {
+		if r.Version.AtLeast(2, 38) && !slices.ContainsFunc(asked, isStatus) {
+			return nil, fault.New(fault.Invalid, "Invalid filter value")
+		}
 		tests = append(tests, func(i *instance.Instance) bool { return slices.Contains(asked, strings.ToLower(Status(i))) })
 	}
 	if zone := "availability_zone"; q.Has(zone) && (filter{tenants: osapi.Since(2, 83)}).open(r) {

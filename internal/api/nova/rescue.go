@@ -9,19 +9,20 @@ import (
 	"github.com/ingotcloud/ingot/internal/instance"
 )
 
-// rescue answers with the password of the rescue system's root: the one that was asked for, or a fresh one.
+// rescue answers with the password of the rescue system's root: the one that was asked for, or a fresh one. To name the
+// server's own image is to name none, as in Nova; Horizon's form cannot leave it out.
 func (a *api) rescue(r *osapi.Request, i *instance.Instance, arguments json.RawMessage) (any, error) {
 	var how struct {
-		AdminPass *string         `json:"adminPass"`
-		Image     json.RawMessage `json:"rescue_image_ref"`
+		AdminPass *string `json:"adminPass"`
+		Image     *string `json:"rescue_image_ref"`
 	}
 	if string(arguments) != "null" {
 		if err := osapi.Strict(arguments, &how); err != nil {
 			return nil, err
 		}
 	}
-	if how.Image != nil {
-		return nil, fault.New(fault.Invalid, "Instance %s cannot be rescued: Machines are rescued with a system of this cloud's own; leave rescue_image_ref out.", i.ID)
+	if how.Image != nil && *how.Image != i.Image {
+		return nil, fault.New(fault.Invalid, "Instance %s cannot be rescued: Machines are rescued with a system of this cloud's own; leave rescue_image_ref out, or name the server's image.", i.ID)
 	}
 	password := rand.Text()[:16]
 	if how.AdminPass != nil && *how.AdminPass != "" { // an empty one would let everybody in

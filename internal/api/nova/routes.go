@@ -9,7 +9,7 @@ import (
 func (a *api) routes() []osapi.Route {
 	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	v := osapi.V
-	return []osapi.Route{
+	return append(a.absentRoutes(), []osapi.Route{
 		{Method: get, Pattern: "/", Policy: osapi.Public, Handle: versions},
 		{Method: get, Pattern: "/v2.1", Policy: osapi.Public, Handle: version},
 		{Method: get, Pattern: "/v2.1/extensions", Policy: osapi.Any, Handle: listExtensions},
@@ -157,5 +157,5 @@ func (a *api) routes() []osapi.Route {
 		{Method: post, Pattern: "/v2.1/os-server-groups", Policy: osapi.ProjectMember, Handle: a.createGroup},
 		{Method: get, Pattern: "/v2.1/os-server-groups/{id}", Policy: osapi.Reader, Handle: a.showGroup},
 		{Method: del, Pattern: "/v2.1/os-server-groups/{id}", Policy: osapi.Member, Status: 204, Handle: a.deleteGroup},
-	}
+	}...)
 }

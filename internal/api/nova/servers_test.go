@@ -170,6 +170,22 @@ func TestCrashDump(t *testing.T) {
 	}
 }
 
+// Horizon's form always names an image: the server's own is as good as none, which is Nova's rule.
+func TestRescueNamesNoOtherImage(t *testing.T) {
+	c := start(t, 1)
+	id := c.create(nil)
+	rescue := func(status int, image any) Answer {
+		t.Helper()
+		return c.ask(status, Demo, "POST", "/servers/"+id+"/action", object{"rescue": object{"rescue_image_ref": image, "adminPass": ""}})
+	}
+	rescue(400, id)
+	rescue(400, 7)
+	if got := rescue(200, c.Get(id).Image); got.Body["adminPass"] == "" {
+		t.Error("an empty password lets everybody in")
+	}
+	c.Await(id, instance.Rescued)
+}
+
 func TestActions(t *testing.T) {
 	c := start(t, 1)
 	id := c.create(nil)
@@ -242,6 +258,49 @@ func TestActions(t *testing.T) {
 	c.Await(id, instance.Active)
 	act(202, Demo, object{"forceDelete": nil})
 	c.Await(id, instance.Deleted)
+}
+
+func TestRescue(t *testing.T) {
+	c := start(t, 1)
+	id := c.create(nil)
+	act := func(status int, token string, body any) Answer {
+		t.Helper()
+		return c.ask(status, token, "POST", "/servers/"+id+"/action", body)
+	}
+	act(409, Demo, object{"unrescue": nil})
+	if got := act(400, Demo, object{"rescue": object{"rescue_image_ref": "155d900f-4e14-4e4c-a73d-069cbf4541e6"}}); !strings.Contains(got.Text, "leave rescue_image_ref out") {
+		t.Error(got.Text)
+	}
+	for _, how := range []object{{"adminPass": 7}, {"more": 1}} {
+		act(400, Demo, object{"rescue": how})
+	}
+	act(404, Other, object{"rescue": nil})
+	if got := act(200, Demo, object{"rescue": object{"adminPass": "MySecretPass"}}); got.Body["adminPass"] != "MySecretPass" {
+		t.Error(got.Text)
+	}
+	c.Await(id, instance.Rescued)
+	if got := c.show(Demo, id); got["status"] != "RESCUE" || got["OS-EXT-STS:vm_state"] != "rescued" {
+		t.Errorf("%v", got)
+	}
+	if got := c.names(Demo, "status=RESCUE"); got != "web" {
+		t.Errorf("by its status: %q", got)
+	}
+	if got := act(409, Demo, object{"reboot": object{"type": "HARD"}}); !strings.Contains(got.Text, "Cannot 'reboot' instance "+id+" while it is in vm_state rescued") {
+		t.Error(got.Text)
+	}
+	if got := act(409, Demo, object{"rebuild": object{"imageRef": c.show(Demo, id)["image"].(object)["id"]}}); !strings.Contains(got.Text, "conflictingRequest") {
+		t.Error(got.Text)
+	}
+	act(202, Demo, object{"unrescue": nil})
+	c.Await(id, instance.Active)
+	for _, body := range []any{object{"rescue": nil}, object{"rescue": object{"adminPass": ""}}} {
+		if got := act(200, Demo, body); len(got.Body["adminPass"].(string)) < 12 {
+			t.Error(got.Text)
+		}
+		c.Await(id, instance.Rescued)
+		act(202, Demo, object{"unrescue": nil})
+		c.Await(id, instance.Active)
+	}
 }
 
 func TestMetadataAndTags(t *testing.T) {

@@ -32,8 +32,9 @@ type Rack struct {
 	inUse            map[string]bool                // by machine
 	troubles         map[string][]forensics.Trouble // by instance
 	deaf             bool
-	ailing, hardware map[string][]machine.HardwareEvent // not read yet, and read, by instance
-	read             map[string]int                     // by machine
+	screen           func(ctx context.Context) (io.ReadWriteCloser, error) // nil: a greeting and an echo
+	ailing, hardware map[string][]machine.HardwareEvent                    // not read yet, and read, by instance
+	read             map[string]int                                        // by machine
 }
 
 // New makes an empty rack.
@@ -176,8 +177,21 @@ func (c *connection) Read(p []byte) (int, error) {
 
 func (c *connection) Close() error { c.left(); return c.ReadWriteCloser.Close() }
 
-// OpenScreen implements console.Wires: an RFB server's greeting, and then an echo.
-func (r *Rack) OpenScreen(context.Context, string) (io.ReadWriteCloser, error) {
+// Show sets what opening a screen gives from now on: a Screen, or something worse.
+func (r *Rack) Show(open func(ctx context.Context) (io.ReadWriteCloser, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.screen = open
+}
+
+// OpenScreen implements console.Wires: what Show says; else an RFB server's greeting, and then an echo.
+func (r *Rack) OpenScreen(ctx context.Context, _ string) (io.ReadWriteCloser, error) {
+	r.mu.Lock()
+	open := r.screen
+	r.mu.Unlock()
+	if open != nil {
+		return open(ctx)
+	}
 	l := serial.New()
 	l.Attach(echo{l})
 	line, err := l.Join()

@@ -30,8 +30,8 @@ import (
 func newSite(t *testing.T, uki string, signing Signing) (*httptest.Server, *table, string) {
 	t.Helper()
 	source := newTable("token-" + randomHex(8))
-	files := Artifacts{UKI: uki}
-	for path, content := range map[*string]string{&files.Kernel: "the kernel", &files.Initrd: "the RAM disk"} {
+	files := Artifacts{UKI: uki, RescueUKI: fakeUKI(t, 9<<20)}
+	for path, content := range map[*string]string{&files.Kernel: "the kernel", &files.Initrd: "the RAM disk", &files.RescueInitrd: "the RAM disk and tools"} {
 		*path = filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(*path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -239,6 +239,25 @@ func TestSecureBootWithoutKey(t *testing.T) {
 		res, body := fetch(t, "GET", site.URL+Path(testKey, name))
 		if res.StatusCode != http.StatusNotImplemented || !strings.Contains(string(body), "Secure Boot") {
 			t.Errorf("%s: status %d %q", name, res.StatusCode, body)
+		}
+	}
+}
+
+// A boot that rescues gets the RAM disk with the tools by each of the ways, and others do not.
+func TestRescue(t *testing.T) {
+	site, source, _ := newSite(t, fakeUKI(t, 1<<20), Signing{})
+	sizes := map[string]int{}
+	for _, rescue := range []bool{false, true} {
+		source.boots[testKey].Rescue = rescue
+		for _, name := range []string{UKI, ISO, Initrd} {
+			res, body := fetch(t, "GET", site.URL+Path(testKey, name))
+			if res.StatusCode != http.StatusOK || rescue && len(body) <= sizes[name] {
+				t.Errorf("%s, rescue %v: status %d, %d bytes after %d", name, rescue, res.StatusCode, len(body), sizes[name])
+			}
+			if name != Initrd && !bytes.Contains(body, []byte(source.boots[testKey].Params.Cmdline())) {
+				t.Errorf("%s, rescue %v: the boot's command line is not in it", name, rescue)
+			}
+			sizes[name] = len(body)
 		}
 	}
 }

@@ -81,22 +81,24 @@ func (ch *chassis) configuration() []string {
 // addressUnderlay gives the tunnels' address to the underlay bridge's own interface, which vswitchd makes when it starts
 // and takes along when it dies.
 func (ch *chassis) addressUnderlay(ctx context.Context) error {
-	return poll(ctx, func() (bool, error) {
-		err := netns.Do(ch.netns, func() error {
-			link, err := netlink.LinkByName(bridgeUnderlay)
-			if err != nil {
-				return err
-			}
-			if err := giveAddresses(link, underlayAddress(ch.index)); err != nil {
-				return err
-			}
-			return netlink.LinkSetUp(link)
-		})
-		var absent netlink.LinkNotFoundError
-		if errors.As(err, &absent) {
-			return false, nil // not yet
+	own := plugEnd{ch.netns, bridgeUnderlay}
+	if err := poll(ctx, func() (bool, error) { return exists(own) }); err != nil {
+		return err
+	}
+	// The interface is there before vswitchd is through with making it. At the end of that it writes the interface's flags as
+	// it found them: one that is set up meanwhile is down again, for ever, and the chassis has no tunnels. It answers after.
+	if _, err := ch.cluster.run(ctx, ch.part, "ovs-appctl", "--timeout=20", "-t", ch.vswitchd.file(".ctl"), "version"); err != nil {
+		return err
+	}
+	return netns.Do(ch.netns, func() error {
+		link, err := netlink.LinkByName(bridgeUnderlay)
+		if err != nil {
+			return err
 		}
-		return err == nil, err
+		if err := giveAddresses(link, underlayAddress(ch.index)); err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(link)
 	})
 }
 

@@ -63,9 +63,13 @@ func (s *vswitch) options() []string {
 	if s.cluster.software.kernel {
 		return append(args, "other_config={}")
 	}
-	// Ten times the throughput; read when vswitchd starts.
+	// Ten times the throughput (UserspaceTSO); read when vswitchd starts.
 	return append(args, "other_config:userspace-tso-enable=true")
 }
+
+// UserspaceTSO says whether the chassis' Open vSwitches run with userspace-tso-enable. Then OVN's check of packets' lengths
+// (options:gateway_mtu) takes what TCP leaves to the NIC to cut for one packet that is too long.
+func (c *Cluster) UserspaceTSO() bool { return !c.software.kernel }
 
 // addBridge are commands of ovs-vsctl.
 func (s *vswitch) addBridge(bridge string, settings ...string) []string {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/u-root/u-root/pkg/cpio"
@@ -21,11 +21,11 @@ import (
 // scripts and programs that mkinitramfs puts into an initial RAM disk.
 var grubPackages = []string{
 	"shim-signed", "grub-efi-amd64-signed", "grub-efi-amd64-bin", "initramfs-tools-core", "klibc-utils", "libklibc",
-	"util-linux", "e2fsprogs", "logsave", "libblkid1", "libmount1", "libuuid1", "libselinux1", "libpcre2-8-0", "libss2", "libcom-err2",
+	"util-linux", "e2fsprogs", "logsave",
 }
 
-// libext2fs has another name since Debian 13.
-var libext2fs = regexp.MustCompile(`^libext2fs2`)
+// grubLibraries depend on the libraries that the programs need; util-linux itself on many more.
+var grubLibraries = []string{"e2fsprogs", "mount"}
 
 // grubModules let the system on the disk mount its EFI system partition.
 var grubModules = []string{"vfat", "nls_cp437", "nls_ascii"}
@@ -56,11 +56,11 @@ menuentry 'Ingot tenant image' {
 var initBottom string
 
 func fetchGRUB(ctx context.Context, cache string) ([]deb.Package, error) {
-	library, err := deb.Dependency(ctx, "e2fsprogs", libext2fs)
+	libraries, err := deb.Libraries(ctx, grubLibraries...)
 	if err != nil {
 		return nil, err
 	}
-	return deb.Fetch(ctx, cache, append(grubPackages, library)...)
+	return deb.Fetch(ctx, cache, slices.Concat(grubPackages, libraries)...)
 }
 
 // writeGRUB puts kernel, initial RAM disk and GRUB's configuration on the root, and the loaders on the EFI system partition.

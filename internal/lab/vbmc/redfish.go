@@ -24,6 +24,7 @@ type RedfishOptions struct {
 	Listen             string       // host:port; empty: 127.0.0.1:0
 	Clock              clock.Clock  // nil: the real one. Times sessions, log entries and tasks
 	Faults             *Faults      // nil: none
+	SSH                bool         // the serial console is served by SSH, and not by a websocket
 }
 
 // Redfish is the Redfish service of one virtual BMC: HTTPS, DSP0266 1.20, with the schemas that the table in
@@ -43,6 +44,7 @@ type Redfish struct {
 	tasks    *tasks
 	events   *events
 	media    media
+	sshPort  int // 0: none
 
 	mu     sync.Mutex
 	closed bool
@@ -88,6 +90,12 @@ func NewRedfish(m Machine, opts RedfishOptions) (*Redfish, error) {
 		sessions: newSessions(opts.Clock), tasks: newTasks(opts.Clock), events: newEvents(opts.Clock),
 	}
 	s.media.dir = opts.MediaDir
+	if opts.SSH {
+		if err := s.listenSSH(host, cert.PrivateKey); err != nil {
+			stop()
+			return nil, errors.Join(err, listener.Close())
+		}
+	}
 	s.unwatch = m.Watch(s.events.add)
 	s.server = &http.Server{
 		Handler:           opts.Faults.Handler(s.handler()),

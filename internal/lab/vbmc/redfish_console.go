@@ -13,6 +13,10 @@ import (
 
 // serveConsole is OpenBMC's /console0: the serial line as binary messages.
 func serveConsole(s *Redfish, w http.ResponseWriter, r *http.Request) {
+	if s.opts.SSH {
+		http.NotFound(w, r)
+		return
+	}
 	s.bridge(w, r, func(context.Context) (io.ReadWriteCloser, error) { return s.machine.Console() })
 }
 

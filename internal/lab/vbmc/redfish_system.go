@@ -38,7 +38,7 @@ func getSystem(s *Redfish, _ *call) (object, error) {
 		"Storage":                 link(systemPath + "/Storage"),
 		"LogServices":             link(systemPath + "/LogServices"),
 		"Links":                   object{"Chassis": links(chassisPath), "ManagedBy": links(managerPath)},
-		"SerialConsole":           object{"MaxConcurrentSessions": 16, "WebSocket": object{"ServiceEnabled": true, "Interactive": true, "ConsoleURI": "/console0"}},
+		"SerialConsole":           s.serialConsole(),
 		"GraphicalConsole":        object{"ServiceEnabled": true, "MaxConcurrentSessions": 16, "ConnectTypesSupported": []string{"KVMIP"}},
 		"Actions": object{"#ComputerSystem.Reset": object{
 			"target":                            root + "/" + systemPath + "/Actions/ComputerSystem.Reset",
@@ -52,6 +52,13 @@ func getSystem(s *Redfish, _ *call) (object, error) {
 		o["TrustedModules"] = []object{{"InterfaceType": "TPM2_0", "Status": object{"State": "Enabled"}}}
 	}
 	return o, nil
+}
+
+func (s *Redfish) serialConsole() object {
+	if s.sshPort != 0 {
+		return object{"MaxConcurrentSessions": 16, "SSH": object{"ServiceEnabled": true, "Port": s.sshPort, "SharedWithManagerCLI": false}}
+	}
+	return object{"MaxConcurrentSessions": 16, "WebSocket": object{"ServiceEnabled": true, "Interactive": true, "ConsoleURI": "/console0"}}
 }
 
 // bootTargets and bootModes are what this machine's firmware can: HTTP boot is UEFI's.

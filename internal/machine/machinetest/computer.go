@@ -22,6 +22,7 @@ import (
 type Spec struct {
 	Name          string
 	IPMI          bool // its BMC speaks IPMI; otherwise Redfish
+	SSH           bool // its Redfish BMC serves the serial console by SSH
 	CPUs          int  // 0: 4
 	MemoryMiB     int  // 0: 8192
 	DiskGiB       int  // of each disk; 0: 100
@@ -111,7 +112,7 @@ func newComputer(rig *Rig, n int, spec Spec) *Computer {
 		c.BMC.Kind, c.BMC.Address = "ipmi", server.Addr().String()
 	} else {
 		dir := filepath.Join(rig.t.TempDir(), "bmc")
-		server, err := vbmc.NewRedfish(c.Sim, vbmc.RedfishOptions{Username: user, Password: password, Logger: rig.log, MediaDir: dir, Faults: c.Faults})
+		server, err := vbmc.NewRedfish(c.Sim, vbmc.RedfishOptions{Username: user, Password: password, Logger: rig.log, MediaDir: dir, Faults: c.Faults, SSH: spec.SSH})
 		rig.check(err)
 		rig.t.Cleanup(func() { _ = server.Close() }) // sessions under way are cut
 		c.BMC.Kind, c.BMC.Address, c.BMC.CA = "redfish", server.URL(), string(server.CertificatePEM())

@@ -84,8 +84,7 @@ func Dependency(ctx context.Context, name string, match *regexp.Regexp) (string,
 		return "", unavailable(err, name)
 	}
 	for line := range strings.Lines(out) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "Pre") // what must be there before counts too
-		if dependency, ok := strings.CutPrefix(line, "Depends: "); ok && match.MatchString(dependency) {
+		if dependency, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: "); ok && match.MatchString(dependency) {
 			return dependency, nil
 		}
 	}

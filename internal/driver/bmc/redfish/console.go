@@ -25,11 +25,20 @@ const openBMCScreen = "/kvm/0"
 // maxMessage bounds one message of the console, in bytes.
 const maxMessage = 1 << 20
 
-// OpenConsole joins the serial line. The context bounds the opening only; Close ends the connection.
+// OpenConsole joins the serial line: by a websocket, or by SSH where the BMC has that only. The context bounds the opening
+// only; Close ends the connection.
 func (d *Driver) OpenConsole(ctx context.Context) (io.ReadWriteCloser, error) {
-	return d.openStream(ctx, "OpenConsole", "console", func(s *schemas.ComputerSystem) string {
+	stream, err := d.openStream(ctx, "OpenConsole", "console", func(s *schemas.ComputerSystem) string {
 		return cmp.Or(s.SerialConsole.WebSocket.ConsoleURI, openBMCConsole)
 	})
+	if !fault.Is(err, fault.Unsupported) {
+		return stream, err
+	}
+	stream, failed := d.openSSH(ctx)
+	if fault.Is(failed, fault.Unsupported) {
+		return nil, err
+	}
+	return stream, failed
 }
 
 // OpenScreen opens the machine's picture. The context bounds the opening only; Close ends the connection.

@@ -2,7 +2,7 @@
 // service says it can (AllowableValues, links, properties that are there) and not the vendor's name.
 //
 // Besides machine.Driver it is a VirtualMedia, HTTPBooter, SecureBooter, Indicator, FirmwareLister, SensorReader,
-// EventLogger, SerialConsole and ScreenConsole (OpenBMC's websockets). Whether the BMC at hand has the means shows in the call:
+// EventLogger, SerialConsole (a websocket or SSH) and ScreenConsole (OpenBMC's websocket). Whether the BMC at hand has the means shows in the call:
 // fault.Unsupported when not.
 package redfish
 
@@ -21,6 +21,7 @@ import (
 
 	"github.com/stmcginnis/gofish"
 	"github.com/stmcginnis/gofish/schemas"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/ingotcloud/ingot/internal/driver/bmc/around"
 	"github.com/ingotcloud/ingot/internal/fault"
@@ -29,10 +30,11 @@ import (
 
 // Driver talks to one BMC. Its methods may be called at once from several goroutines.
 type Driver struct {
-	bmc    machine.BMC
-	base   string // https://host[:port]
-	around around.Func
-	http   *http.Client
+	bmc     machine.BMC
+	base    string // https://host[:port]
+	around  around.Func
+	http    *http.Client
+	hostKey ssh.PublicKey // of the BMC's SSH server; nil: it was not seen yet
 
 	login chan struct{} // held while logging in, so that several callers make one session
 
@@ -68,13 +70,19 @@ func New(bmc machine.BMC, wrap around.Func) (machine.Driver, error) {
 			return nil, fault.New(fault.Invalid, "The BMC's CA is not a PEM certificate.")
 		}
 	}
+	var hostKey ssh.PublicKey
+	if bmc.HostKey != "" {
+		if hostKey, _, _, _, err = ssh.ParseAuthorizedKey([]byte(bmc.HostKey)); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "The BMC's SSH host key is none.")
+		}
+	}
 	system := strings.TrimSuffix(u.Path, "/")
 	if system == "/redfish/v1" || system == "/redfish" {
 		system = ""
 	}
 	return &Driver{
 		bmc: bmc, base: "https://" + u.Host, system: system, around: wrap,
-		http: httpClient(config), login: make(chan struct{}, 1),
+		http: httpClient(config), hostKey: hostKey, login: make(chan struct{}, 1),
 	}, nil
 }
 

@@ -102,6 +102,7 @@ func edges() *topology.Model {
 
 func routed() *topology.Model {
 	c := &cloud{}
+	c.NeedToFrag = true
 	c.external("public", "physnet1", "203.0.113.0/24", "2001:db8:ff::/64")
 	c.network("red", "10.0.0.0/24", "2001:db8:1::/64")
 	c.network("green", "10.0.1.0/24")

@@ -70,7 +70,7 @@ func (r *memory) Holder(ctx context.Context, edge network.Edge) (ovn.Scope, erro
 func (r *memory) Scope(ctx context.Context, scope ovn.Scope) (*topology.Model, error) {
 	all, err := r.Everything(ctx)
 	kind, id, _ := strings.Cut(string(scope), "/")
-	m := &topology.Model{}
+	m := &topology.Model{NeedToFrag: all.NeedToFrag}
 	networks := func(ids ...string) {
 		m.Networks = append(m.Networks, pick(all.Networks, func(n *network.Network) bool { return slices.Contains(ids, n.ID) })...)
 	}

@@ -31,6 +31,8 @@ type Model struct {
 	Services *Services // of the quarantine; nil: there is none
 	Uplinks  []string  // Edge.Interface of every NIC behind a plain switch, whatever it is used for
 
+	NeedToFrag bool // routers tell senders of packets that are too long for the next network
+
 	Gateways []Gateway // of OVN, not of the domains: the reconciler fills it in
 }
 

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"maps"
+	"strconv"
 
 	"github.com/ingotcloud/ingot/internal/driver/ovn"
 	"github.com/ingotcloud/ingot/internal/driver/ovn/nbdb"
@@ -84,10 +85,32 @@ func (c *compiler) routerPort(r *router.Router, p *network.Port) *nbdb.LogicalRo
 	if len(port.Networks) == 0 {
 		return nil
 	}
+	if mtu := c.narrow(r, p); mtu > 0 && c.model.NeedToFrag {
+		port.Options = map[string]string{"gateway_mtu": strconv.Itoa(mtu)}
+	}
 	if p.DeviceOwner == router.GatewayOwner {
 		port.HaChassisGroup = new(ovn.ChassisGroup(gatewaySlot(r.ID)).UUID())
 	}
 	return port
+}
+
+// narrow is the MTU of a router port's network where another of the router's ports is on a wider one: what is too long is
+// answered by ICMP then (RFC 1191, RFC 8201) instead of being lost. 0: none is wider, or it is not known.
+func (c *compiler) narrow(r *router.Router, p *network.Port) int {
+	mtu := c.mtu(p)
+	for _, other := range c.portsOf[r.ID] {
+		if c.mtu(other) > mtu {
+			return mtu
+		}
+	}
+	return 0
+}
+
+func (c *compiler) mtu(p *network.Port) int {
+	if n := c.networks[p.Network]; n != nil {
+		return n.MTU
+	}
+	return 0
 }
 
 // advertise is what the router tells machines of an IPv6 subnet.

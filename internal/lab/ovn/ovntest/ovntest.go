@@ -10,6 +10,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -23,13 +24,41 @@ const Patience = 60 * time.Second
 // Start gives a cluster that ends with the test. It skips the test where there can be none.
 func Start(t testing.TB, chassis ...ovn.ChassisSpec) *ovn.Cluster {
 	t.Helper()
-	cluster := StartWith(t, Config(t, chassis...))
+	config := Config(t, chassis...)
+	cluster := StartWith(t, config)
 	t.Cleanup(func() {
+		if t.Failed() {
+			tell(t, cluster, config)
+		}
 		if err := cluster.Destroy(); err != nil {
 			t.Error(err)
 		}
 	})
 	return cluster
+}
+
+// tell writes down what the chassis of a test that failed know of each other.
+func tell(t testing.TB, cluster *ovn.Cluster, config ovn.Config) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	say := func(chassis, program string, args ...string) {
+		cmd, err := cluster.Command(ctx, chassis, program, args...)
+		if err != nil {
+			t.Log(err)
+			return
+		}
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s %s %q: %v\n%s", chassis, program, args, err, out)
+	}
+	for _, ch := range config.Chassis {
+		control := filepath.Join(config.Dir, "chassis-"+ch.Name, "vswitchd.ctl")
+		for _, question := range []string{"ovs/route/show", "tnl/neigh/show", "tnl/ports/show", "dpif/show", "dpctl/dump-flows"} {
+			say(ch.Name, "ovs-appctl", "--timeout=5", "-t", control, question)
+		}
+		say(ch.Name, "ovs-vsctl", "--timeout=5", "--db="+cluster.OVS(ch.Name), "--columns=name,type,ofport,error,external_ids,options,status", "list", "Interface")
+	}
+	say("", "ovn-sbctl", "--timeout=5", "--columns=chassis_name,ip,type", "list", "Encap")
+	say("", "ovn-sbctl", "--timeout=5", "--columns=logical_port,type,chassis,up", "list", "Port_Binding")
 }
 
 // StartWith is Start for a test that ends the cluster itself.

@@ -192,6 +192,28 @@ function question(text, paste) {
   return new Promise((resolve) => { $("ask").onclose = () => resolve($("ask").returnValue === "yes"); });
 }
 
+async function tried(action) {
+  try {
+    alarm("");
+    await action();
+  } catch (error) {
+    alarm(error.message);
+  }
+}
+
+function save(blob, name) {
+  const url = URL.createObjectURL(blob);
+  Object.assign(document.createElement("a"), { href: url, download: $("name").textContent + name }).click();
+  URL.revokeObjectURL(url);
+}
+
+// screenshot is taken by ingot from the BMC, whether this page is connected to the screen or not.
+async function screenshot() {
+  const response = await call("GET", "screenshot");
+  if (response.headers.get("Ingot-Screen-Black")) alarm("The screen is black: it is blanked, or the machine shows nothing.");
+  return response.blob();
+}
+
 function buttons() {
   for (const button of document.querySelectorAll("[data-button]")) {
     button.onclick = async () => {
@@ -227,16 +249,16 @@ function buttons() {
     if (await question("This is typed on the machine's serial console:", text)) send(new TextEncoder().encode($("text").value.replaceAll("\n", "\r")));
     terminal.focus();
   };
-  $("download").onclick = async () => {
-    try {
-      const url = URL.createObjectURL(await (await call("GET", "log")).blob());
-      const link = Object.assign(document.createElement("a"), { href: url, download: $("name").textContent + "-console.log" });
-      link.click();
-      URL.revokeObjectURL(url);
-    } catch (error) {
-      alarm(error.message);
-    }
-  };
+  $("download").onclick = () => tried(async () => save(await (await call("GET", "log")).blob(), "-console.log"));
+  $("shot").onclick = () => tried(async () => save(await screenshot(), "-screen.png"));
+  $("copyshot").onclick = () => tried(async () => {
+    // The promise goes into the item: browsers allow copying only while the click is fresh.
+    const picture = screenshot();
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]).catch(async () => {
+      await picture; // its own error first
+      throw new Error("The browser does not let this page copy; download the picture.");
+    });
+  });
   $("cad").onclick = () => rfb && rfb.sendCtrlAltDel();
   $("theme").onclick = () => {
     const dark = getComputedStyle(document.documentElement).colorScheme === "dark" || !document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches;
