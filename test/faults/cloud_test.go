@@ -21,8 +21,8 @@ import (
 	"github.com/ingotcloud/ingot/internal/db"
 )
 
-// patience of all waiting: generous, since it passes only where a test fails.
-const patience = time.Minute
+// patience of all waiting: generous, since it passes only where a test fails. Some of what is waited for is done once a minute.
+const patience = 3 * time.Minute
 
 type object = map[string]any
 
