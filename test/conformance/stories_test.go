@@ -240,7 +240,8 @@ func rescue(b *browser) error {
 		func() error { return b.click(submit, "") },
 		func() error { return b.shows(mine, "Rescue") },
 		func() error { return b.open("/project/instances/") },
-		func() error { return act(b, "unrescue") },
+		func() error { return b.click(mine+".dropdown-toggle", "") },
+		func() error { return b.click(mine+".btn-unrescue", "") }, // without a question
 		func() error { return b.shows(mine, "Active") },
 	)
 }
