@@ -151,5 +151,5 @@ func TestRebuildSurvivesCrashes(t *testing.T) {
 		_, err := c.Instances.Rebuild(ctx, instancetest.Viewer, id, instancetest.By(), func(*instance.Instance) error { return nil })
 		c.Check(err)
 		return id
-	}), "retake", "agent", "write-image", "boot-order", "hand-over", "start", "activate")
+	}), "retake", "agent", "write-image", "boot-order", "hand-over", "start", "plug", "carried", "activate")
 }

@@ -2,7 +2,6 @@ package neutron_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
