@@ -32,6 +32,7 @@ type Service struct {
 	db        *db.DB
 	keyring   *secret.Keyring
 	keys      *signingKeys
+	verified  verified
 	revoked   *revocations
 	catalogs  *catalogPictures
 	hashing   chan struct{}                 // a place for each processor: bcrypt must not starve everything else

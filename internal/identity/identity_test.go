@@ -270,7 +270,7 @@ func TestKeysRotate(t *testing.T) {
 		}
 		old := c.Token(t, "demo", identitytest.DemoPassword, "demo")
 		c.Clock.Step(time.Minute)
-		if err := c.RotateKeys(t.Context()); err != nil {
+		if err := c.RotateKeys(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 		c.Clock.Step(time.Minute)
@@ -281,9 +281,12 @@ func TestKeysRotate(t *testing.T) {
 		}
 		for range 2 { // the first key goes when the second has signed for long enough
 			c.Clock.Step(3 * time.Hour)
-			if err := c.RotateKeys(t.Context()); err != nil {
+			if err := c.RotateKeys(t.Context(), 0); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if err := c.RotateKeys(t.Context(), time.Minute); err != nil { // the newest is younger
+			t.Fatal(err)
 		}
 		var n int
 		if err := d.QueryRowContext(t.Context(), `SELECT count(*) FROM identity_token_key`).Scan(&n); err != nil || n != 2 {

@@ -87,10 +87,14 @@ func (k *signingKeys) load(ctx context.Context) error {
 	return nil
 }
 
-// RotateKeys makes a new key that signs from now on, and forgets those whose tokens have all expired. Other processes
-// learn it from the first token they meet.
-func (s *Service) RotateKeys(ctx context.Context) error {
+// RotateKeys makes a new key that signs from now on, when the one that signs is older than so long, and forgets those whose
+// tokens have all expired. Other processes learn it from the first token they meet.
+func (s *Service) RotateKeys(ctx context.Context, age time.Duration) error {
 	err := s.db.Tx(ctx, func(tx *db.Tx) error {
+		var young int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM identity_token_key WHERE created_at > $1`, s.Clock.Now().Add(-age)).Scan(&young); err != nil || young > 0 {
+			return err
+		}
 		// A key signs until the next one is made, so it is the newer key's age that counts.
 		if _, err := tx.ExecContext(ctx, `DELETE FROM identity_token_key WHERE EXISTS (SELECT 1 FROM identity_token_key newer
 			WHERE newer.created_at > identity_token_key.created_at AND newer.created_at < $1)`, s.Clock.Now().Add(-2*s.TokenLifetime)); err != nil {

@@ -130,6 +130,9 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, ready func(url 
 	running.Go(func() { p.every(ctx, "look at the machines", m.LookEvery, p.look) })
 	running.Go(func() { p.consoles.Run(ctx) })
 	running.Go(func() { p.every(ctx, "recover images", time.Minute, p.images.Recover) })
+	if p.identity != nil {
+		running.Go(func() { p.every(ctx, "change the key of tokens", time.Hour, p.changeTokenKey) })
+	}
 	unready, err := config.SayReady(c.Home)
 	if err != nil {
 		stop(err)
@@ -191,6 +194,13 @@ func (p *parts) every(ctx context.Context, what string, interval time.Duration, 
 		case <-tick.C:
 		}
 	}
+}
+
+// tokenKeyAge is how long one key signs tokens.
+const tokenKeyAge = 24 * time.Hour
+
+func (p *parts) changeTokenKey(ctx context.Context) error {
+	return p.identity.RotateKeys(ctx, tokenKeyAge)
 }
 
 func (p *parts) look(ctx context.Context) error {
