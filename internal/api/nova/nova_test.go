@@ -140,6 +140,9 @@ func TestServersOfOthersDoNotExist(t *testing.T) {
 		if route.Policy.String() == osapi.Admin.String() {
 			continue // tenants do not come that far
 		}
+		if route.Status == http.StatusGone {
+			continue // nobody's is there
+		}
 		seen++
 		path := strings.NewReplacer("/v2.1", "", "{key}", "x", "{tag}", "x", "{network}", "x", "{port}", "x", "{volume}", "x", "{request}", "x").Replace(route.Pattern)
 		var bodiesOf []any
