@@ -46,6 +46,18 @@ func (s *Service) List(ctx context.Context, q db.Querier) ([]*Machine, error) {
 // ListFrom gives at most so many machines, oldest first, from the one with the id on; from the oldest with an empty id. An
 // id of no machine gives none.
 func (s *Service) ListFrom(ctx context.Context, q db.Querier, id string, most int) ([]*Machine, error) {
+	return listFrom(ctx, q, columns, scan, id, most)
+}
+
+// BriefFrom is ListFrom with no more of each machine than its names, its states, and who has it.
+func (s *Service) BriefFrom(ctx context.Context, q db.Querier, id string, most int) ([]*Machine, error) {
+	return listFrom(ctx, q, `id, name, state, target, power, instance, holder, maintenance`, func(row db.Scanner) (*Machine, error) {
+		var m Machine
+		return &m, row.Scan(&m.ID, &m.Name, &m.State, &m.Target, &m.Power, &m.Instance, &m.Holder, &m.Maintenance)
+	}, id, most)
+}
+
+func listFrom(ctx context.Context, q db.Querier, columns string, scan func(db.Scanner) (*Machine, error), id string, most int) ([]*Machine, error) {
 	if id == "" {
 		return db.List(ctx, q, scan, `SELECT `+columns+` FROM machine ORDER BY created_at, id LIMIT $1`, most)
 	}

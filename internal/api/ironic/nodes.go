@@ -27,17 +27,17 @@ func (a *api) everyNode(r *osapi.Request, detail bool) (any, error) {
 	if !ok {
 		return a.nodes(r, detail, func(*machine.Machine) bool { return true })
 	}
-	page, err := a.machines.ListFrom(r.Context(), a.db, marker, most)
+	list, view := a.machines.ListFrom, a.view
+	if q := r.HTTP.URL.Query(); !detail && !q.Has("detail") && !q.Has("fields") {
+		list, view = a.machines.BriefFrom, a.brief
+	}
+	page, err := list(r.Context(), a.db, marker, most)
 	if err != nil {
 		return nil, err
 	}
 	all, err := a.working(r, page)
 	if err != nil {
 		return nil, err
-	}
-	view := a.view
-	if q := r.HTTP.URL.Query(); !detail && !q.Has("detail") && !q.Has("fields") {
-		view = a.brief
 	}
 	return a.answerNodes(r, all, view, detail)
 }
