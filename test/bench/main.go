@@ -94,6 +94,7 @@ var parts = []part{
 	{"writes", (*bench).writes},
 	{"servers", (*bench).servers},
 	{"networks", (*bench).tenantNetworks},
+	{"consoles", (*bench).consoles},
 	{"peers", (*bench).peers},
 }
 
