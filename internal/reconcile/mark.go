@@ -68,11 +68,21 @@ func (l *Loop) marks(ctx context.Context) ([]mark, error) {
 // held is the condition that the lease is still the one with the holder and epoch of the last two arguments.
 const held = `EXISTS (SELECT 1 FROM reconcile_lease WHERE queue = $1 AND holder = $4 AND epoch = $5)`
 
-// remove takes a mark away that was carried out, and reports whether it did: one that was set again meanwhile stays.
-func (l *Loop) remove(ctx context.Context, epoch int64, m mark) (bool, error) {
-	n, err := db.Changed(l.o.DB.ExecContext(ctx, `DELETE FROM reconcile_mark WHERE queue = $1 AND key = $2 AND seq = $3 AND `+held,
-		string(l.o.Queue), m.key, m.seq, l.holder, epoch))
-	return n > 0, err
+// remove takes marks away that were carried out, and gives how many: one that was set again meanwhile stays.
+func (l *Loop) remove(ctx context.Context, epoch int64, marks []mark) (removed int, err error) {
+	err = l.o.DB.Tx(ctx, func(tx *db.Tx) error {
+		removed = 0
+		for _, m := range marks {
+			n, err := db.Changed(tx.ExecContext(ctx, `DELETE FROM reconcile_mark WHERE queue = $1 AND key = $2 AND seq = $3 AND `+held,
+				string(l.o.Queue), m.key, m.seq, l.holder, epoch))
+			if err != nil {
+				return err
+			}
+			removed += int(n)
+		}
+		return nil
+	})
+	return removed, err
 }
 
 // fail records what an attempt ended with.

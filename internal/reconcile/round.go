@@ -40,8 +40,7 @@ type rest struct {
 
 type result struct {
 	mark
-	again bool  // the mark was set again meanwhile
-	err   error // of Work
+	err error // of Work
 }
 
 // hold works until ctx ends or the lease is lost, and returns when nothing is being worked on any more.
@@ -76,7 +75,7 @@ func (l *Loop) hold(ctx context.Context, epoch int64) {
 		case <-poll.C:
 			t.news = true
 		case r := <-t.done:
-			t.end(ctx, r)
+			t.end(ctx, t.withOthers(r))
 		case err := <-t.looked:
 			t.looking, failed = false, failed+1
 			if err == nil {
@@ -134,43 +133,66 @@ func (t *tenure) start(ctx context.Context) {
 	}
 }
 
-// work carries out a mark and removes it, or records why it could not.
+// work carries out a mark, and records why it could not.
 func (t *tenure) work(ctx context.Context, m mark) result {
-	r := result{mark: m, err: guarded(func() error { return t.o.Work(ctx, m.key) })}
-	if ctx.Err() != nil {
-		return r // the next holder does it again
+	r := result{m, guarded(func() error { return t.o.Work(ctx, m.key) })}
+	if r.err == nil || ctx.Err() != nil {
+		return r
 	}
-	var removed bool
-	var err error
-	if r.err == nil {
-		removed, err = t.remove(ctx, t.epoch, m)
-		r.again = !removed
-	} else {
-		t.o.Log.Warn("not mended yet; it is tried again", "queue", t.o.Queue, "key", m.key, "attempt", m.attempts+1, "error", r.err)
-		err = t.fail(ctx, t.epoch, m, r.err)
-	}
-	if err != nil && ctx.Err() == nil {
+	t.o.Log.Warn("not mended yet; it is tried again", "queue", t.o.Queue, "key", m.key, "attempt", m.attempts+1, "error", r.err)
+	if err := t.fail(ctx, t.epoch, m, r.err); err != nil && ctx.Err() == nil {
 		t.o.Log.Error("the queue cannot be written", "queue", t.o.Queue, "key", m.key, "error", err)
 	}
 	return r
 }
 
-func (t *tenure) end(ctx context.Context, r result) {
-	delete(t.busy, r.key)
-	delete(t.rest, r.key)
-	t.news = t.news || r.again
-	if r.err != nil {
-		wait := pause(r.attempts + 1)
-		t.rest[r.key] = rest{r.seq, time.Now().Add(wait)}
-		if wait < pollEvery {
-			t.running.Go(func() {
-				select {
-				case <-ctx.Done():
-				case <-time.After(wait):
-					t.Poke()
-				}
-			})
+// withOthers are a result and those that are there too by now.
+func (t *tenure) withOthers(first result) []result {
+	all := []result{first}
+	for {
+		select {
+		case r := <-t.done:
+			all = append(all, r)
+		default:
+			return all
 		}
+	}
+}
+
+// end removes the marks that were carried out, all in one transaction: a disk is waited for once. Where ctx has ended the next
+// holder carries them out again.
+func (t *tenure) end(ctx context.Context, results []result) {
+	var done []mark
+	for _, r := range results {
+		delete(t.busy, r.key)
+		delete(t.rest, r.key)
+		if r.err == nil {
+			done = append(done, r.mark)
+		} else {
+			t.pauseAfter(ctx, r)
+		}
+	}
+	if len(done) == 0 || ctx.Err() != nil {
+		return
+	}
+	removed, err := t.remove(ctx, t.epoch, done)
+	if err != nil && ctx.Err() == nil {
+		t.o.Log.Error("the queue cannot be written", "queue", t.o.Queue, "count", len(done), "error", err)
+	}
+	t.news = t.news || removed < len(done) // they were set again meanwhile
+}
+
+func (t *tenure) pauseAfter(ctx context.Context, r result) {
+	wait := pause(r.attempts + 1)
+	t.rest[r.key] = rest{r.seq, time.Now().Add(wait)}
+	if wait < pollEvery {
+		t.running.Go(func() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+				t.Poke()
+			}
+		})
 	}
 }
 
